@@ -1,0 +1,1 @@
+"""Vectors to neighbors and duplicate groups; knows neither Beam nor TensorFlow."""

@@ -1,0 +1,187 @@
+"""The Parquet schema of embeddings; tables written from arrays, and read back in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from index.errors import ArtifactDamaged, OutputMissing
+from index.manifest import EmbeddingsManifest, VariantRecord
+from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.vector_space import VectorSpace
+
+PICTURE_FIELDS: Final = (
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("content_hash", pa.string(), nullable=False),  # sha256 of the file's bytes, hexadecimal
+    pa.field("bytes", pa.int64(), nullable=False),
+    pa.field("modified", pa.timestamp("us", tz="UTC")),
+    pa.field("width", pa.int32(), nullable=False),  # in pixels, as displayed: EXIF orientation applied
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("format", pa.string(), nullable=False),
+)
+PICTURE_SCHEMA: Final = pa.schema(PICTURE_FIELDS)
+SPACE_KEY: Final = b"lookalike.vector_space"
+
+
+def embedding_schema(space: VectorSpace) -> pa.Schema:
+    """The columns of a part: the picture's, and `embedding` fixed_size_list<float32>[num_features]."""
+    element = pa.field("element", pa.float32(), nullable=False)
+    embedding = pa.field("embedding", pa.list_(element, space.num_features), nullable=False)
+    return pa.schema([*PICTURE_FIELDS, embedding], metadata={SPACE_KEY: space.model_dump_json()})
+
+
+def encode_part(
+    pictures: pa.Table, vectors: NDArray[np.float32], space: VectorSpace
+) -> pa.Buffer:
+    """The bytes of one Parquet part.
+
+    Args:
+        pictures: PICTURE_SCHEMA, one row a picture.
+        vectors: float32 [pictures, num_features], in the same order.
+        space: what the vectors mean; written into the file.
+    """
+    schema = embedding_schema(space)
+    embedding = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1)),
+        type=schema.field("embedding").type,
+    )
+    columns = [column.combine_chunks() for column in pictures.columns]
+    table = pa.Table.from_arrays([*columns, embedding], schema=schema)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["format"],
+        use_byte_stream_split=["embedding.list.element"],
+    )
+    return sink.getvalue()
+
+
+@dataclass(frozen=True)
+class EmbeddingBatch:
+    """Some rows of a dataset.
+
+    Attributes:
+        pictures: PICTURE_SCHEMA, one row a picture.
+        vectors: float32 [pictures, num_features].
+    """
+
+    pictures: pa.Table
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class EmbeddingDataset:
+    """The embeddings of one variant in a finished output, every part checked as it is read.
+
+    `len(dataset)` is the number of pictures; `dataset.space` says what the vectors mean.
+    """
+
+    folder: OutputFolder
+    record: VariantRecord
+
+    @classmethod
+    def open(cls, output: str | OutputFolder, variant: str | None = None) -> EmbeddingDataset:
+        """Open the embeddings of `variant` (of the only one, where there is one) in an output."""
+        root = output if isinstance(output, OutputFolder) else OutputFolder.at(output)
+        try:
+            manifest = EmbeddingsManifest.read(root)
+        except OutputMissing:
+            raise OutputMissing(
+                f"{root.root} holds no finished embeddings (no manifest.json); "
+                "make them with: lookalike embed PICTURES --variants NAME --output " + root.root
+            ) from None
+        name = variant or only_variant(list(manifest.variants), where=root.root)
+        if name not in manifest.variants:
+            known = ", ".join(manifest.variants)
+            raise OutputMissing(f"{root.root} holds no embeddings of {name!r}; it holds {known}")
+        return cls(root.folder(EMBEDDINGS, variant_partition(name)), manifest.variants[name])
+
+    @property
+    def space(self) -> VectorSpace:
+        """What the vectors mean."""
+        return self.record.space
+
+    def __len__(self) -> int:
+        return self.record.rows
+
+    def batches(self, size: int = 8192) -> Iterator[EmbeddingBatch]:
+        """All rows in their stored order, in batches of `size` (the last may be smaller)."""
+        waiting: list[pa.Table] = []
+        rows = 0
+        for part in range(len(self.record.parts)):
+            waiting.append(self._table(part))
+            rows += waiting[-1].num_rows
+            while rows >= size:
+                table = pa.concat_tables(waiting)
+                yield self._batch(table.slice(0, size))
+                waiting = [table.slice(size)]
+                rows -= size
+        if rows:
+            yield self._batch(pa.concat_tables(waiting))
+
+    def vectors(self) -> NDArray[np.float32]:
+        """All vectors in memory: float32 [len(self), num_features]."""
+        every = np.empty((len(self), self.space.num_features), np.float32)
+        start = 0
+        for batch in self.batches():
+            every[start : start + len(batch)] = batch.vectors
+            start += len(batch)
+        return every
+
+    def pictures(self) -> pa.Table:
+        """The pictures without their vectors, with the part and the row in it that hold each.
+
+        Columns: PICTURE_SCHEMA, then `part` and `row` int32.
+        """
+        tables = []
+        for number in range(len(self.record.parts)):
+            table = self._table(number).select(PICTURE_SCHEMA.names)
+            part = pa.array(np.full(table.num_rows, number, np.int32))
+            row = pa.array(np.arange(table.num_rows, dtype=np.int32))
+            tables.append(table.append_column("part", part).append_column("row", row))
+        if tables:
+            return pa.concat_tables(tables).replace_schema_metadata(None)
+        empty = PICTURE_SCHEMA.append(pa.field("part", pa.int32()))
+        return empty.append(pa.field("row", pa.int32())).empty_table()
+
+    def vector_at(self, part: int, row: int) -> NDArray[np.float32]:
+        """The stored vector, float32 [num_features], of a picture listed by `pictures()`."""
+        return self._batch(self._table(part).slice(row, 1)).vectors[0]
+
+    def _table(self, number: int) -> pa.Table:
+        part = self.record.parts[number]
+        table = pq.read_table(pa.BufferReader(part.read_from(self.folder)))
+        if table.num_rows != part.rows or not table.schema.equals(embedding_schema(self.space)):
+            raise ArtifactDamaged(
+                f"{self.folder.path(part.name)} holds {table.num_rows} rows of {table.schema.names}; "
+                f"its manifest says {part.rows} rows of variant {self.space.variant!r}"
+            )
+        return table
+
+    def _batch(self, table: pa.Table) -> EmbeddingBatch:
+        vectors: Any = table.column("embedding").combine_chunks().flatten().to_numpy()
+        return EmbeddingBatch(
+            pictures=table.select(PICTURE_SCHEMA.names),
+            vectors=vectors.reshape(table.num_rows, self.space.num_features),
+        )
+
+
+def only_variant(variants: list[str], *, where: str) -> str:
+    """The one variant of an output; OutputMissing, naming them, where there is a choice or none."""
+    if len(variants) == 1:
+        return variants[0]
+    raise OutputMissing(
+        f"{where} holds {len(variants)} variants ({', '.join(variants)}); name one with --variant"
+    )

@@ -1,0 +1,68 @@
+"""Every error this product raises on purpose.
+
+LookalikeError              something its reader can act on: one line, exit code 1
+├── UsageError              the command line, or a call's arguments, are wrong: exit code 2
+│   └── UnknownVariant      a variant's name that is not in the catalogue
+├── NoPictures              the input patterns match nothing
+├── ModuleUnavailable       a module that cannot be found, fetched, unpacked or loaded
+├── ModuleMismatch          a module that is not what its variant says it is
+├── PipelineFailed          the pipeline stopped; nothing was published
+├── InvalidInput            an array that must not reach a module or an index
+└── ArtifactError           something on disk
+    ├── OutputExists        a finished output stands where a new one was asked for
+    ├── OutputMissing       no finished output where one was expected
+    ├── ArtifactDamaged     a file that is not what its manifest says
+    └── SpaceMismatch       vectors of two different spaces, which must not be compared
+"""
+
+
+class LookalikeError(Exception):
+    """Something its reader can act on; the message says what, the value, and the cure."""
+
+
+class UsageError(LookalikeError, ValueError):
+    """The command line, or a call's arguments, are wrong."""
+
+
+class UnknownVariant(UsageError):
+    """A variant's name that is not in the catalogue."""
+
+
+class NoPictures(LookalikeError):
+    """The input patterns match nothing."""
+
+
+class ModuleUnavailable(LookalikeError):
+    """A module that cannot be found, fetched, unpacked or loaded."""
+
+
+class ModuleMismatch(LookalikeError):
+    """A module that is not what its variant says it is."""
+
+
+class PipelineFailed(LookalikeError):
+    """The pipeline stopped; nothing was published."""
+
+
+class InvalidInput(LookalikeError, ValueError):
+    """An array that must not reach a module or an index."""
+
+
+class ArtifactError(LookalikeError):
+    """Something on disk."""
+
+
+class OutputExists(ArtifactError):
+    """A finished output stands where a new one was asked for."""
+
+
+class OutputMissing(ArtifactError):
+    """No finished output where one was expected."""
+
+
+class ArtifactDamaged(ArtifactError):
+    """A file that is not what its manifest says."""
+
+
+class SpaceMismatch(ArtifactError):
+    """Vectors of two different spaces, which must not be compared."""

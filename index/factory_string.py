@@ -1,0 +1,58 @@
+"""Count, width, memory and recall target -> a FAISS factory string."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+from index.errors import UsageError
+
+EXACT_COUNT: Final = 100_000  # above it one exact query reads more than a second's worth of memory
+HNSW_LINKS: Final = 32
+HNSW_LINK_BYTES: Final = 2 * HNSW_LINKS * 4 + 16
+
+
+def choose_factory_string(
+    count: int,
+    dim: int,
+    *,
+    max_bytes: int,
+    min_recall: float,
+    metric: Literal["cosine"] = "cosine",
+) -> str:
+    """The FAISS index type for `count` vectors of width `dim`.
+
+    Exact search where it fits; HNSW over 8-bit codes above that, the fastest at a given recall;
+    inverted lists over 8-bit codes where the HNSW graph does not fit.
+
+    Args:
+        count: how many vectors.
+        dim: their width.
+        max_bytes: memory the index may take.
+        min_recall: the recall@10 that is asked for; 1.0 asks for exact search.
+        metric: vectors of length one, compared by inner product.
+
+    Raises:
+        UsageError: nothing that reaches the recall fits into `max_bytes`.
+
+    >>> choose_factory_string(10_000, 1280, max_bytes=4 << 30, min_recall=0.95)
+    'Flat'
+    >>> choose_factory_string(1_000_000, 1280, max_bytes=4 << 30, min_recall=0.95)
+    'HNSW32,SQ8'
+    """
+    if not 0 < min_recall <= 1:
+        raise UsageError(f"--min-recall is {min_recall}; it must be above 0 and at most 1")
+    exact_bytes = count * dim * 4
+    if exact_bytes <= max_bytes and (count <= EXACT_COUNT or min_recall == 1):
+        return "Flat"
+    if min_recall < 1:
+        if count * (dim + HNSW_LINK_BYTES) <= max_bytes:
+            return f"HNSW{HNSW_LINKS},SQ8"
+        if count * (dim + 8) <= max_bytes:
+            lists = 2 ** round(math.log2(4 * math.sqrt(count)))
+            return f"IVF{max(lists, 16)},SQ8"
+    least = exact_bytes if min_recall == 1 else count * (dim + 8)
+    raise UsageError(
+        f"{count:,} vectors of width {dim} at recall {min_recall} take at least "
+        f"{least / 2**30:.2f} GiB of memory, --max-memory allows {max_bytes / 2**30:.2f} GiB"
+    )

@@ -1,0 +1,61 @@
+"""Neighbors and groups as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import jinja2
+
+_TEMPLATE: Final = Path(__file__).with_name("report.html.jinja")
+
+
+@dataclass(frozen=True)
+class PictureCard:
+    """A picture on the page.
+
+    Attributes:
+        uri: what it is called.
+        thumbnail: a data: URI, or None where the picture cannot be shown.
+        caption: a few words under it, such as its score.
+        role: "kept" and "query" are framed.
+    """
+
+    uri: str
+    thumbnail: str | None
+    caption: str
+    role: Literal["query", "kept", "exact", "near", "neighbor"] = "neighbor"
+
+    @property
+    def name(self) -> str:
+        """The last part of the URI."""
+        return self.uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """Pictures that belong together: a group, or a query and its neighbors."""
+
+    label: str
+    pictures: Sequence[PictureCard]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence, and rows of pictures or lines of a table under it."""
+
+    heading: str
+    note: str
+    rows: Sequence[PictureRow] = ()
+    table: Sequence[Sequence[str]] = ()  # the first line is the heading of the columns
+
+
+def render_report(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
+    """The page: its title, a table of facts, and the sections; nothing on it is loaded from outside."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(title=title, facts=facts, sections=sections)

@@ -1,0 +1,119 @@
+"""Where things stand in an output folder, and how they are published whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+import pyarrow.fs
+
+from index.errors import ArtifactDamaged, OutputExists, OutputMissing
+
+MANIFEST = "manifest.json"
+EMBEDDINGS = "embeddings"
+FAILURES = "failures"
+INDEX = "index"
+DUPLICATES = "duplicates"
+ARTIFACTS = (MANIFEST, EMBEDDINGS, FAILURES, INDEX, DUPLICATES)
+UNFINISHED = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
+
+
+def variant_partition(variant: str) -> str:
+    """The hive partition of a variant; `/` in its name is escaped as hive does.
+
+    >>> variant_partition("mobilenet_v2_100_224/classification")
+    'variant=mobilenet_v2_100_224%2Fclassification'
+    """
+    return f"variant={quote(variant, safe='@')}"
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A folder of artefacts on any filesystem Arrow knows; names inside it are relative to `root`."""
+
+    filesystem: pyarrow.fs.FileSystem
+    root: str
+
+    @classmethod
+    def at(cls, location: str | os.PathLike[str]) -> OutputFolder:
+        """The folder at a local path, or at a gs:// or s3:// URI; it need not exist yet."""
+        text = os.fspath(location)
+        if "://" in text:
+            filesystem, root = pyarrow.fs.FileSystem.from_uri(text)
+            return cls(filesystem, root.rstrip("/"))
+        return cls(pyarrow.fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text)))
+
+    def folder(self, *names: str) -> OutputFolder:
+        """The folder `names` below this one."""
+        return OutputFolder(self.filesystem, self._path("/".join(names)))
+
+    def path(self, name: str) -> str:
+        """Where `name` is, for messages and for readers that take a path."""
+        return self._path(name)
+
+    def exists(self, name: str = "") -> bool:
+        """Whether a file or folder called `name` is there."""
+        info = self.filesystem.get_file_info(self._path(name))
+        return bool(info.type != pyarrow.fs.FileType.NotFound)
+
+    def names(self) -> list[str]:
+        """The names of what stands directly in this folder, sorted; none where it does not exist."""
+        selector = pyarrow.fs.FileSelector(self.root, allow_not_found=True)
+        return sorted(info.base_name for info in self.filesystem.get_file_info(selector))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        try:
+            with self.filesystem.open_input_stream(self._path(name)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            raise OutputMissing(f"{self._path(name)} does not exist") from None
+        except OSError as error:
+            raise ArtifactDamaged(f"{self._path(name)} cannot be read: {error}") from error
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """Write a file whole: under a hidden temporary name, then renamed into place."""
+        target = PurePosixPath(self._path(name))
+        temporary = str(target.with_name(f".{target.name}.{os.getpid()}.tmp"))
+        self.filesystem.create_dir(str(target.parent), recursive=True)
+        with self.filesystem.open_output_stream(temporary) as stream:
+            stream.write(data)
+        self.filesystem.move(temporary, str(target))
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file or folder, replacing what stood at `target`."""
+        self.delete(target)
+        parent = str(PurePosixPath(self._path(target)).parent)
+        self.filesystem.create_dir(parent, recursive=True)
+        self.filesystem.move(self._path(source), self._path(target))
+
+    def delete(self, name: str) -> None:
+        """Remove a file or a folder of ours with all it holds; nothing happens where it is absent."""
+        kind = self.filesystem.get_file_info(self._path(name)).type
+        if kind == pyarrow.fs.FileType.Directory:
+            self.filesystem.delete_dir(self._path(name))
+        elif kind != pyarrow.fs.FileType.NotFound:
+            self.filesystem.delete_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+
+@contextmanager
+def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterator[OutputFolder]:
+    """A hidden folder to fill, renamed to the variant's partition of `parent` when the block ends.
+
+    Raises:
+        OutputExists: the partition is there and `overwrite` is not asked for.
+    """
+    partition = variant_partition(variant)
+    if parent.exists(partition) and not overwrite:
+        raise OutputExists(f"{parent.path(partition)} is finished; pass --overwrite to replace it")
+    unfinished = f"{UNFINISHED}-{partition}"
+    parent.delete(unfinished)
+    yield parent.folder(unfinished)
+    parent.move(unfinished, partition)

@@ -1,0 +1,1 @@
+"""Jobs: flags in, artefacts out."""

@@ -1,0 +1,194 @@
+"""Sub-command and flags -> one job; for jobs on Beam, the rest of the flags go to Beam untouched."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+from index.errors import LookalikeError, UsageError
+from pipelines.job import FAILED, USAGE, Flag, Job, JobReport, flags_of
+
+# Sub-command -> where its job is, and what it does. Importing a job's file is cheap: it imports
+# what is heavy when it runs.
+JOBS: Final = {
+    "embed": ("pipelines.embed_images:EmbedImages", "pictures -> embeddings, in Parquet"),
+    "index": ("pipelines.build_index:BuildIndex", "embeddings -> a nearest-neighbor index"),
+    "search": ("pipelines.search_images:SearchImages", "a picture -> the most similar ones"),
+    "dedup": ("pipelines.find_duplicates:FindDuplicates", "embeddings -> groups of duplicates"),
+    "variants": ("pipelines.list_variants:ListVariants", "the catalogue of modules"),
+    "demo": ("pipelines.run_demo:RunDemo", "all of it, on pictures drawn on the spot"),
+}
+EXIT_CODES: Final = (
+    "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed"
+)
+DEBUG_VARIABLE: Final = "LOOKALIKE_DEBUG"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _quiet_libraries()
+    try:
+        job = parse_job(arguments)
+        report = job.run()
+    except LookalikeError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        print(f"lookalike: {error}", file=sys.stderr)
+        return USAGE if isinstance(error, UsageError) else FAILED
+    except KeyboardInterrupt:
+        print("lookalike: interrupted", file=sys.stderr)
+        return 130
+    _print_facts(report)
+    return report.exit_code
+
+
+def parse_job(arguments: Sequence[str]) -> Job:
+    """The job that a command line asks for; argparse exits with 2 where it asks for none."""
+    top = _top_parser()
+    if not arguments or arguments[0] not in JOBS:
+        top.parse_args(arguments or ["--help"])  # exits: help, version, or an unknown command
+    command, rest = arguments[0], list(arguments[1:])
+    job = _job_class(command)
+    parser = _job_parser(command, job)
+    on_beam = any(field.name == "beam_args" for field in dataclasses.fields(job))
+    known, unknown = parser.parse_known_args(rest)
+    beam_args: list[str] = []
+    if unknown and on_beam:
+        beam_args, rest = _split_beam_flags(rest, own=set(parser._option_string_actions))
+        known = parser.parse_args(rest)
+    elif unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    values: dict[str, Any] = vars(known)
+    if on_beam:
+        values["beam_args"] = tuple(beam_args)
+    made: Job = job(**values)
+    return made
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, JOBS))
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in JOBS.items())
+    parser = argparse.ArgumentParser(
+        prog="lookalike",
+        usage="lookalike COMMAND [FLAGS]",
+        description="Search, clean and trust a bucket of pictures.",
+        epilog=f"commands (each has --help):\n{commands}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("command", choices=JOBS, metavar="COMMAND", help="what to do")
+    return parser
+
+
+def _job_class(command: str) -> type[Any]:
+    module, _, name = JOBS[command][0].partition(":")
+    found: type[Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _job_parser(command: str, job: type[Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"lookalike {command}",
+        description=job.__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, (field, how) in flags_of(job).items():
+        _add_flag(parser, name, field, how)
+    return parser
+
+
+def _add_flag(
+    parser: argparse.ArgumentParser, name: str, field: dataclasses.Field[Any], how: Flag
+) -> None:
+    required = field.default is dataclasses.MISSING
+    shown = "" if required or field.default in (None, False, ()) else f" (default: {field.default})"
+    text = (how.help + shown).replace("%", "%%")
+    if how.positional:
+        parser.add_argument(
+            name, help=text, type=how.parse, metavar=how.metavar, nargs="+" if how.many else None
+        )
+        return
+    names = [f"--{name.replace('_', '-')}"] if len(name) > 1 else []
+    names = ([how.short] if how.short else []) + names
+    if field.default is False:
+        parser.add_argument(*names, dest=name, help=text, action="store_true")
+        return
+    parser.add_argument(
+        *names,
+        dest=name,
+        help=text,
+        type=how.parse,
+        metavar=how.metavar,
+        choices=how.choices,
+        nargs="+" if how.many else None,
+        required=required,
+        default=None if required else field.default,
+    )
+
+
+def _split_beam_flags(arguments: list[str], *, own: set[str]) -> tuple[list[str], list[str]]:
+    """Beam's flags with their values, and the rest; Beam's own parsers say which are Beam's."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(beam)
+    actions = {
+        name: action for name, action in beam._option_string_actions.items() if name not in own
+    }
+    theirs: list[str] = []
+    ours: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, has_value, _ = argument.partition("=")
+        if name not in actions:
+            ours.append(argument)
+            continue
+        theirs.append(argument)
+        if not has_value and actions[name].nargs != 0:
+            theirs.extend(value for value in [next(waiting, None)] if value is not None)
+    return theirs, ours
+
+
+def _print_facts(report: JobReport) -> None:
+    if not report.facts:
+        return
+    width = max(map(len, report.facts))
+    for name, value in report.facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return f"lookalike {metadata.version('lookalike')}"
+    except metadata.PackageNotFoundError:
+        return "lookalike, not installed"
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' start-up lines and warnings from the user, unless asked for."""
+    if os.environ.get(DEBUG_VARIABLE):
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    for name in ("apache_beam", "tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,200 @@
+"""JOB image files -> Parquet embeddings, many variants in one pass.
+
+    lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_035_96 --output out
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from index.errors import OutputExists, OutputMissing, PipelineFailed
+from index.manifest import EmbeddingsManifest, VariantRecord
+from index.output_folder import (
+    ARTIFACTS,
+    DUPLICATES,
+    EMBEDDINGS,
+    FAILURES,
+    INDEX,
+    MANIFEST,
+    UNFINISHED,
+    OutputFolder,
+)
+from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction, positive
+
+if TYPE_CHECKING:
+    from transforms.embedding_plan import EmbeddingPlan
+    from transforms.engines.engine import Engine
+    from transforms.module_store import ModuleFolder
+    from transforms.progress import Address
+
+
+@dataclass(frozen=True)
+class EmbedImages:
+    """Embed pictures: decode each once, run every variant's module on it, write Parquet.
+
+    Flags that are not listed here go to Apache Beam: --runner, --direct_num_workers, ...
+    """
+
+    inputs: tuple[str, ...] = flag(
+        "files, folders, globs ('photos/**/*.jpg'), or .txt files that list them",
+        positional=True,
+        many=True,
+        metavar="PICTURES",
+    )
+    variants: str = flag(
+        "names from `lookalike variants`, or name=path-or-handle, separated by commas",
+        metavar="NAMES",
+    )
+    output: str = flag("the folder to make", metavar="OUT")
+    modules: str | None = flag(
+        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given", default=None, metavar="DIR"
+    )
+    engine: str = flag("what runs the modules", default="tensorflow", choices=("tensorflow",))
+    batch_size: int = flag("pictures a call of a module", default=32, parse=positive, metavar="N")
+    max_failure_rate: float = flag(
+        "exit with 3 when a larger share of the pictures cannot be used",
+        default=0.05,
+        parse=fraction,
+        metavar="SHARE",
+    )
+    overwrite: bool = flag("replace a finished output as a whole", default=False)
+    beam_args: tuple[str, ...] = ()
+
+    def run(self) -> JobReport:
+        """List, plan, run the pipeline, and publish what it wrote."""
+        from pipelines.progress_line import show_progress
+        from transforms.embedding_plan import plan_embedding
+        from transforms.engines.engine import load_engine
+        from transforms.list_images import list_images
+        from transforms.module_store import ModuleStore
+        from transforms.variants import parse_variants
+
+        output = OutputFolder.at(self.output)
+        wanted = parse_variants(self.variants)
+        _require_free(output, overwrite=self.overwrite)
+        modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
+        listing = list_images(self.inputs, apart_from=[output.path(name) for name in (*ARTIFACTS, UNFINISHED)])
+        plan = plan_embedding(listing.files, listing.failures)
+        engines = tuple(load_engine(module, self.engine) for module in modules)
+
+        output.delete(UNFINISHED)
+        with show_progress(plan.pictures) as progress:
+            self._run_pipeline(plan, modules, engines, output.folder(UNFINISHED), progress)
+        manifest = self._publish(plan, engines, output)
+        return self._report(manifest, output)
+
+    def _run_pipeline(
+        self,
+        plan: EmbeddingPlan,
+        modules: tuple[ModuleFolder, ...],
+        engines: tuple[Engine, ...],
+        folder: OutputFolder,
+        progress: Address,
+    ) -> None:
+        import apache_beam as beam
+
+        from pipelines.beam_options import pipeline_options
+        from transforms.compute_embeddings import ComputeEmbeddings
+        from transforms.plan_chunks import PlanChunks
+        from transforms.prepare_inputs import PrepareInputs
+        from transforms.read_images import ReadImages
+        from transforms.write_embeddings import WriteEmbeddings
+        from transforms.write_failures import WriteFailures
+
+        spaces = tuple(engine.space for engine in engines)
+        sizes = tuple(dict.fromkeys(space.input_size for space in spaces))
+        options = pipeline_options(self.beam_args)
+        try:
+            with beam.Pipeline(options=options) as pipeline:
+                chunks = pipeline | "Plan chunks" >> PlanChunks(plan)
+                images = chunks | "Read images" >> ReadImages(progress)
+                prepared = images | "Prepare inputs" >> PrepareInputs(sizes, progress)
+                embedded = prepared | "Compute embeddings" >> ComputeEmbeddings(
+                    modules, self.engine, self.batch_size, progress
+                )
+                written = embedded | "Write embeddings" >> WriteEmbeddings(folder, spaces)
+                written | "Write failures" >> WriteFailures(folder)
+        except Exception as error:  # runners wrap what a stage raised in errors of their own
+            raise PipelineFailed(
+                f"the pipeline stopped: {_last_line(error)}; nothing was published in {self.output}"
+            ) from error
+
+    def _publish(
+        self, plan: EmbeddingPlan, engines: tuple[Engine, ...], output: OutputFolder
+    ) -> EmbeddingsManifest:
+        """Rename what the run wrote into place, the manifest last."""
+        from transforms.write_failures import CHUNKS, read_chunk_records
+
+        staged = output.folder(UNFINISHED)
+        records = read_chunk_records(staged)
+        complete = {record.number for record in records}
+        missing = [chunk.number for chunk in plan.chunks if chunk.number not in complete]
+        if missing:
+            raise PipelineFailed(
+                f"the pipeline ended without {len(missing)} of its {len(plan.chunks)} chunks "
+                f"(the first is {missing[0]}); nothing was published in {self.output}"
+            )
+        variants = {}
+        for engine in engines:
+            name = engine.variant.name
+            parts = tuple(record.parts[name] for record in records if name in record.parts)
+            rows = sum(part.rows or 0 for part in parts)
+            variants[name] = VariantRecord(
+                space=engine.space, engine=engine.name, rows=rows, parts=parts
+            )
+        manifest = EmbeddingsManifest(
+            inputs=tuple(self.inputs),
+            pictures=plan.pictures,
+            failures=sum(record.failed_pictures for record in records),
+            failure_files=tuple(one.failure_file for one in records if one.failure_file),
+            variants=variants,
+        )
+        staged.delete(CHUNKS)
+        output.delete(MANIFEST)
+        for stale in (INDEX, DUPLICATES, EMBEDDINGS, FAILURES):
+            output.delete(stale)
+        for made in staged.names():
+            output.move(f"{UNFINISHED}/{made}", made)
+        manifest.write(output)
+        output.delete(UNFINISHED)
+        return manifest
+
+    def _report(self, manifest: EmbeddingsManifest, output: OutputFolder) -> JobReport:
+        rate = manifest.failures / manifest.pictures
+        facts = {"pictures": f"{manifest.pictures:,}"}
+        for name, record in manifest.variants.items():
+            facts[name] = f"{record.rows:,} rows of width {record.space.num_features}"
+        facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
+        if manifest.failures:
+            facts["failures"] += f", each with its reason in {output.path(FAILURES)}"
+        facts["output"] = output.root
+        too_many = rate > self.max_failure_rate
+        if too_many:
+            facts["exit code 3"] = f"more than {self.max_failure_rate:.2%} of the pictures failed"
+        return JobReport(facts, TOO_MANY_FAILURES if too_many else DONE)
+
+
+def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
+    """Raise OutputExists where a run must not write: finished outputs, and folders not ours."""
+    try:
+        EmbeddingsManifest.read(output)
+    except OutputMissing:
+        ours = output.exists(UNFINISHED)
+        foreign = [name for name in (EMBEDDINGS, FAILURES, INDEX, DUPLICATES) if output.exists(name)]
+        if foreign and not ours:
+            raise OutputExists(
+                f"{output.root} holds {', '.join(foreign)} but no manifest.json, so it is not an "
+                "output of lookalike; choose another folder"
+            ) from None
+    else:
+        if not overwrite:
+            raise OutputExists(
+                f"{output.root} holds finished embeddings; pass --overwrite to replace them, "
+                "with the index and duplicates made from them, or choose another --output"
+            )
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,242 @@
+"""JOB query images -> neighbors.
+
+    lookalike search out --variant mobilenet_v2_100_224 --image query.jpg -k 10
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import InvalidInput, LookalikeError, UsageError
+from pipelines.job import JobReport, flag, positive
+
+if TYPE_CHECKING:
+    from index.output_folder import OutputFolder
+    from index.vector_index import VectorIndex
+    from index.vector_space import VectorSpace
+    from transforms.image_embedder import ImageEmbedder
+    from transforms.variants import Variant
+
+TIE: Final = 1e-5  # scores nearer than this are those of equal pictures
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for.
+
+    Attributes:
+        name: what the user called it.
+        vector: float32 [dim].
+        own_id: the row of the index that is this very picture; None where it holds none.
+    """
+
+    name: str
+    vector: NDArray[np.float32]
+    own_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A neighbor of a query: its rank from 1, its cosine, and its picture."""
+
+    query: str
+    rank: int
+    score: float
+    uri: str
+
+
+@dataclass(frozen=True)
+class SearchImages:
+    """Search an index: by picture, by a picture of the set, or by vector."""
+
+    output: str = flag("a folder with an index", positional=True, metavar="OUT")
+    variant: str | None = flag(
+        "whose index; may be left out where there is one", default=None, metavar="NAME"
+    )
+    image: tuple[str, ...] = flag("picture files", default=(), many=True, metavar="FILE")
+    uri: tuple[str, ...] = flag("pictures of the set", default=(), many=True, metavar="URI")
+    vector: str | None = flag(
+        "a .npy file, [dim] or [queries, dim], of the same variant", default=None, metavar="FILE"
+    )
+    k: int = flag("neighbors a query", default=10, short="-k", parse=positive, metavar="N")
+    modules: str | None = flag(
+        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given", default=None, metavar="DIR"
+    )
+    json: bool = flag("for machines: one JSON object a line", default=False)
+    report: str | None = flag("also write an HTML page here", default=None, metavar="FILE")
+
+    def run(self) -> JobReport:
+        """Print the neighbors of every query, best first."""
+        if not (self.image or self.uri or self.vector):
+            raise UsageError("nothing to search for: give --image, --uri or --vector")
+        from index.output_folder import OutputFolder
+
+        output = OutputFolder.at(self.output)
+        variant = self.variant or _only_index(output)
+        index, queries = self._open(output, variant)
+        hits = [hit for query in queries for hit in find_neighbors(index, query, self.k)]
+        if self.json:
+            for hit in hits:
+                print(json.dumps(vars(hit), ensure_ascii=False))
+        else:
+            _print_table(hits)
+        if self.report:
+            _write_page(self.report, index, hits)
+            print(f"report: {os.path.abspath(self.report)}", file=sys.stderr)
+        return JobReport()
+
+    def _open(self, output: OutputFolder, variant: str) -> tuple[VectorIndex, list[Query]]:
+        """The index, and the queries prepared as its vectors were."""
+        from index.vector_index import VectorIndex
+
+        index_name, _, _ = variant.partition("=")
+        if not self.image:
+            index = VectorIndex.of_variant(output, index_name)
+            return index, [*self._by_uri(output, index), *self._by_vector()]
+        from transforms.image_embedder import ImageEmbedder
+
+        index = VectorIndex.of_variant(output, index_name)
+        embedder = ImageEmbedder.open(_variant(variant, index.space), modules=self.modules)
+        index.space.require_same(embedder.space)
+        by_image = self._by_image(index, embedder)
+        return index, [*by_image, *self._by_uri(output, index), *self._by_vector()]
+
+    def _by_image(self, index: VectorIndex, embedder: ImageEmbedder) -> Iterator[Query]:
+        from transforms.read_images import read_bytes
+
+        for name in self.image:
+            try:
+                data = read_bytes(name)
+            except OSError as error:
+                raise InvalidInput(f"query picture {name!r}: {error}") from error
+            try:
+                vector = embedder.embed([data])[0]
+            except InvalidInput as error:
+                raise InvalidInput(f"query {name!r}: {error}") from error
+            yield Query(name, vector, _row_of_content(index, data, os.path.abspath(name)))
+
+    def _by_uri(self, output: OutputFolder, index: VectorIndex) -> Iterator[Query]:
+        from index.embedding_dataset import EmbeddingDataset
+
+        if not self.uri:
+            return
+        dataset = EmbeddingDataset.open(output, index.space.variant)
+        index.space.require_same(dataset.space)
+        for name in self.uri:
+            own = index.find(name)
+            own = index.find(os.path.abspath(name)) if own is None else own
+            if own is None:
+                raise InvalidInput(
+                    f"{name!r} is not a picture of this index; its URIs are as in rows.parquet, "
+                    "or search with --image"
+                )
+            row = index.rows.slice(own, 1).to_pylist()[0]
+            yield Query(name, dataset.vector_at(row["part"], row["row"]), own)
+
+    def _by_vector(self) -> Iterator[Query]:
+        if not self.vector:
+            return
+        try:
+            vectors = np.load(self.vector, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{self.vector!r} is not a .npy file of numbers: {error}") from error
+        for number, vector in enumerate(np.atleast_2d(vectors)):
+            yield Query(f"{self.vector}[{number}]", vector)
+
+
+def find_neighbors(index: VectorIndex, query: Query, k: int) -> list[Hit]:
+    """The k nearest pictures; where several score alike, the query's own picture comes first."""
+    found = index.search(query.vector[None], k)
+    ranked = [
+        (int(one), float(score))
+        for one, score in zip(found.ids[0], found.scores[0], strict=True)
+        if one >= 0
+    ]
+    if query.own_id is not None:
+        best = ranked[0][1]
+        own_score = dict(ranked).get(query.own_id, best)
+        if best - own_score <= TIE:
+            others = [pair for pair in ranked if pair[0] != query.own_id]
+            ranked = [(query.own_id, own_score), *others][: len(ranked)]
+    uris = index.rows.column("uri")
+    return [
+        Hit(query.name, rank, round(score, 6), uris[one].as_py())
+        for rank, (one, score) in enumerate(ranked, start=1)
+    ]
+
+
+def _only_index(output: OutputFolder) -> str:
+    from urllib.parse import unquote
+
+    from index.embedding_dataset import only_variant
+    from index.output_folder import INDEX
+
+    names = [name for name in output.folder(INDEX).names() if name.startswith("variant=")]
+    variants = [unquote(name.removeprefix("variant=")) for name in names]
+    return only_variant(variants, where=f"{output.root}/{INDEX}")
+
+
+def _variant(text: str, stored: VectorSpace) -> Variant:
+    """The variant to prepare a query with: as the user gives it, else as the index has it."""
+    from transforms.variants import VARIANTS, Variant, parse_variants
+
+    if "=" in text or text in VARIANTS:
+        return parse_variants(text)[0]
+    return Variant(name=stored.variant, handle=stored.handle)
+
+
+def _row_of_content(index: VectorIndex, data: bytes, location: str) -> int | None:
+    """The row whose picture has these bytes, preferring the one at this location."""
+    import pyarrow.compute as pc
+
+    content = hashlib.sha256(data).hexdigest()
+    same = pc.indices_nonzero(pc.equal(index.rows.column("content_hash"), content)).to_pylist()
+    at_location = index.find(location)
+    if at_location in same:
+        return at_location
+    return same[0] if same else None
+
+
+def _print_table(hits: list[Hit]) -> None:
+    query = None
+    for hit in hits:
+        if hit.query != query:
+            print(f"{hit.query}" if query is None else f"\n{hit.query}")
+            query = hit.query
+        print(f"{hit.rank:>4}  {hit.score:.4f}  {hit.uri}")
+
+
+def _write_page(path: str, index: VectorIndex, hits: list[Hit]) -> None:
+    from index.html_report import PictureCard, PictureRow, Section, render_report
+    from pipelines.page_pictures import thumbnail_of
+
+    rows = []
+    for name in dict.fromkeys(hit.query for hit in hits):
+        query = PictureCard(name, thumbnail_of(name), "query", "query")
+        neighbors = [
+            PictureCard(hit.uri, thumbnail_of(hit.uri), f"{hit.rank}. {hit.score:.4f}")
+            for hit in hits
+            if hit.query == name
+        ]
+        rows.append(PictureRow("", [query, *neighbors]))
+    note = "The framed picture is the query; under each neighbor stands its cosine to it."
+    facts = {
+        "variant": index.space.variant,
+        "pictures": f"{len(index):,}",
+        "index": index.manifest.factory_string,
+    }
+    page = render_report("Similar pictures", facts, [Section("Neighbors", note, rows)])
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise LookalikeError(f"the report cannot be written: {error}") from error

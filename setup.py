@@ -1,0 +1,40 @@
+"""Packaging of lookalike; `--setup_file=./setup.py` stages it on remote workers."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def requirements() -> list[str]:
+    lines = (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+setup(
+    name="lookalike",
+    version="0.1.0",
+    description="Buckets of pictures to embeddings, nearest-neighbor indexes and duplicate groups",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["pipelines*", "transforms*", "index*"]),
+    package_data={
+        "pipelines": ["py.typed"],
+        "transforms": ["py.typed", "catalog.csv"],
+        "index": ["py.typed", "report.html.jinja"],
+    },
+    install_requires=requirements(),
+    extras_require={
+        "dev": [
+            "build>=1.2",
+            "hypothesis>=6.150",
+            "import-linter>=2.5",
+            "mypy>=2.0",
+            "ruff>=0.15",
+        ],
+    },
+    entry_points={"console_scripts": ["lookalike = pipelines.command_line:main"]},
+)

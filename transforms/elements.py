@@ -1,0 +1,130 @@
+"""What flows between the stages.
+
+Every element is a chunk, planned by the launcher and carried whole from file references to a
+completion record; the failures of its pictures travel with it, so that what became of a chunk is
+known in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from index.manifest import StoredFile
+from transforms.pixels import Size
+
+FailedStage = Literal["list", "read", "decode", "compute"]
+
+
+@dataclass(frozen=True)
+class FileReference:
+    """A file to read.
+
+    Attributes:
+        uri: its absolute path, or its gs:// or s3:// URI.
+        bytes: its size as listed; None where it was not listed.
+        modified_s: when it was last changed, seconds since 1970 UTC; None where not known.
+    """
+
+    uri: str
+    bytes: int | None = None
+    modified_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be used: one line of a dead-letter file.
+
+    Attributes:
+        uri: of the picture.
+        stage: where it failed.
+        error: the kind of trouble, one word.
+        message: what happened, for a person.
+    """
+
+    uri: str
+    stage: FailedStage
+    error: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FileChunk:
+    """The files of one chunk, planned; `failures` were found while listing."""
+
+    number: int
+    files: tuple[FileReference, ...]
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file's bytes, not yet decoded; `content_hash` is their sha256 in hexadecimal."""
+
+    uri: str
+    data: bytes
+    content_hash: str
+    modified_s: float | None
+
+
+@dataclass(frozen=True)
+class ImageChunk:
+    """The files of one chunk that could be read."""
+
+    number: int
+    images: tuple[ImageFile, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class PreparedChunk:
+    """The pictures of one chunk that could be decoded, as model inputs.
+
+    Attributes:
+        number: of the chunk.
+        pictures: PICTURE_SCHEMA, one row a picture.
+        inputs: float32 [pictures, height, width, 3] in [0, 1], by size.
+        failures: of the chunk so far.
+    """
+
+    number: int
+    pictures: pa.Table
+    inputs: Mapping[Size, NDArray[np.float32]]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of one variant for the pictures of a chunk.
+
+    Attributes:
+        rows: int64 [n], the rows of the chunk's pictures that have a vector; ascending.
+        vectors: float32 [n, dim].
+    """
+
+    rows: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddedChunk:
+    """The pictures of one chunk and their vectors, by the variant's name."""
+
+    number: int
+    pictures: pa.Table
+    embeddings: Mapping[str, Embeddings]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class WrittenChunk:
+    """The Parquet parts of one chunk, by the variant's name; its failures are still to be written."""
+
+    number: int
+    parts: Mapping[str, StoredFile]
+    failures: tuple[Failure, ...]

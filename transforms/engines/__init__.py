@@ -1,0 +1,1 @@
+"""One file an engine: ways to run the same module."""

@@ -1,0 +1,77 @@
+"""What every engine is, and how one is loaded."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import ModuleMismatch, UsageError
+from index.vector_space import VectorSpace
+from transforms.module_store import ModuleFolder
+from transforms.pixels import RECIPE
+from transforms.variants import Variant
+
+ENGINES: Final = ("tensorflow",)
+
+
+class Engine(Protocol):
+    """A loaded module: images in, vectors out.
+
+    Attributes:
+        name: the engine's.
+        variant: the module's, with everything the catalogue or the signature says filled in.
+        signature: the module's function that is called.
+        space: what the vectors mean.
+    """
+
+    name: str
+    variant: Variant
+    signature: str
+    space: VectorSpace
+
+    def embed(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Vectors of images.
+
+        Args:
+            images: uint8 [batch, height, width, 3], or float in [0, 1] of that shape; RGB.
+
+        Returns:
+            float32 [batch, dim].
+
+        Raises:
+            InvalidInput: the module must not be given these images.
+        """
+        ...
+
+
+@lru_cache(maxsize=32)
+def load_engine(module: ModuleFolder, engine: str = "tensorflow") -> Engine:
+    """Load a module into an engine; once a process, and nothing of it pickles.
+
+    Raises:
+        ModuleUnavailable: TensorFlow cannot load the folder.
+        ModuleMismatch: the module is not what the catalogue says of its variant.
+    """
+    if engine != "tensorflow":
+        raise UsageError(f"engine {engine!r} is not known; it must be one of {', '.join(ENGINES)}")
+    from transforms.engines.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine.load(module)
+
+
+def vector_space(module: ModuleFolder, variant: Variant, signature: str) -> VectorSpace:
+    """The space of a loaded module's vectors."""
+    if variant.input_size is None or variant.output_width is None:
+        raise ModuleMismatch(f"variant {variant.name!r} has no known input size or output width")
+    return VectorSpace(
+        variant=variant.name,
+        handle=variant.handle,
+        fingerprint=module.fingerprint,
+        signature=signature,
+        recipe=RECIPE,
+        input_size=variant.input_size,
+        num_features=variant.output_width,
+    )

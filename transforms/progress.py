@@ -1,0 +1,71 @@
+"""How far a run is: datagrams on loopback from the stages to whoever listens in the launcher.
+
+Beam shows no counter of an in-process run before its end. Where nobody listens, as on a remote
+worker, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+Address = tuple[str, int]
+_COUNTS: Final = struct.Struct("!QQ")
+
+
+@dataclass(frozen=True)
+class ProgressSender:
+    """Sends counts; a lost datagram loses no more than its share of the picture shown."""
+
+    address: Address | None
+    _socket: socket.socket = field(
+        default_factory=lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), compare=False
+    )
+
+    def send(self, *, done: int = 0, failed: int = 0) -> None:
+        """Say that so many more pictures are done, and so many more have failed."""
+        if self.address is not None and (done or failed):
+            with contextlib.suppress(OSError):
+                self._socket.sendto(_COUNTS.pack(done, failed), self.address)
+
+
+@dataclass
+class ProgressListener:
+    """Adds up what senders send.
+
+    Attributes:
+        done: pictures with their vectors computed.
+        failed: pictures that could not be used.
+    """
+
+    done: int = 0
+    failed: int = 0
+    _socket: socket.socket = field(
+        default_factory=lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    )
+
+    def __post_init__(self) -> None:
+        self._socket.bind(("127.0.0.1", 0))
+
+    @property
+    def address(self) -> Address:
+        """Where senders send to."""
+        host, port = self._socket.getsockname()
+        return host, port
+
+    def receive(self, timeout_s: float) -> None:
+        """Take in what has arrived, waiting at most `timeout_s` for the first."""
+        self._socket.settimeout(timeout_s)
+        with contextlib.suppress(TimeoutError, BlockingIOError):
+            while True:
+                done, failed = _COUNTS.unpack(self._socket.recv(_COUNTS.size))
+                self.done += done
+                self.failed += failed
+                self._socket.setblocking(False)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()

@@ -1,0 +1,58 @@
+"""STAGE embedded chunk -> one Parquet part a variant, renamed into place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from index.embedding_dataset import encode_part
+from index.manifest import StoredFile
+from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.vector_space import VectorSpace
+from transforms.elements import EmbeddedChunk, WrittenChunk
+
+
+def write_parts(
+    chunk: EmbeddedChunk, folder: OutputFolder, spaces: Mapping[str, VectorSpace]
+) -> WrittenChunk:
+    """Write the part of each variant; a variant with no vector in this chunk has no part."""
+    parts = {}
+    for name, embeddings in chunk.embeddings.items():
+        if len(embeddings.rows) == 0:
+            continue
+        pictures = chunk.pictures.take(pa.array(embeddings.rows))
+        data = encode_part(pictures, embeddings.vectors, spaces[name])
+        part = StoredFile.of(f"part-{chunk.number:05}.parquet", data, rows=len(embeddings.rows))
+        folder.folder(EMBEDDINGS, variant_partition(name)).write(part.name, data)
+        parts[name] = part
+    return WrittenChunk(chunk.number, parts, chunk.failures)
+
+
+@dataclass
+class WriteEmbeddings(beam.PTransform):
+    """Writes embeddings/variant=<name>/part-<chunk>.parquet below `folder`."""
+
+    folder: OutputFolder
+    spaces: tuple[VectorSpace, ...]
+
+    def expand(self, embedded: beam.PCollection[EmbeddedChunk]) -> beam.PCollection[WrittenChunk]:
+        """Wire the stage."""
+        return embedded | "Write Parquet parts" >> beam.ParDo(
+            _WriteEmbeddings(self.folder, self.spaces)
+        )
+
+
+class _WriteEmbeddings(beam.DoFn):
+    def __init__(self, folder: OutputFolder, spaces: tuple[VectorSpace, ...]) -> None:
+        self._folder = folder
+        self._spaces = {space.variant: space for space in spaces}
+        self._written = Metrics.counter("lookalike", "rows_written")
+
+    def process(self, chunk: EmbeddedChunk) -> Iterator[WrittenChunk]:
+        written = write_parts(chunk, self._folder, self._spaces)
+        self._written.inc(sum(part.rows or 0 for part in written.parts.values()))
+        yield written
