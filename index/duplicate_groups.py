@@ -101,9 +101,8 @@ def _keeping_order(pictures: pa.Table, keep: KeepPolicy) -> NDArray[np.int64]:
         raise UsageError(f"--keep is {keep!r}; it must be one of {', '.join(KEEP_POLICIES)}")
     width, height = (pc.cast(pictures.column(name), pa.int64()) for name in ("width", "height"))
     table = pictures.append_column("pixels", pc.multiply(width, height))
-    order: NDArray[np.int64] = pc.sort_indices(
-        table, sort_keys=_ORDERS[keep], null_placement="at_end"
-    ).to_numpy()
+    # A picture of unknown age comes last: nulls are placed at the end.
+    order: NDArray[np.uint64] = pc.sort_indices(table, sort_keys=_ORDERS[keep]).to_numpy()
     return order.astype(np.int64)
 
 
@@ -139,9 +138,7 @@ def _nearest_kept(
             if kept[row] != row:
                 continue
             later = scores[row - start + 1 :]
-            close = row + 1 + np.flatnonzero(
-                (later >= threshold) & (later > best[row + 1 :])
-            )
+            close = row + 1 + np.flatnonzero((later >= threshold) & (later > best[row + 1 :]))
             kept[close] = row
             best[close] = scores[close - start]
     return kept, np.minimum(best, np.float32(1))

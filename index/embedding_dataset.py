@@ -18,10 +18,14 @@ from index.vector_space import VectorSpace
 
 PICTURE_FIELDS: Final = (
     pa.field("uri", pa.string(), nullable=False),
-    pa.field("content_hash", pa.string(), nullable=False),  # sha256 of the file's bytes, hexadecimal
+    pa.field(
+        "content_hash", pa.string(), nullable=False
+    ),  # sha256 of the file's bytes, hexadecimal
     pa.field("bytes", pa.int64(), nullable=False),
     pa.field("modified", pa.timestamp("us", tz="UTC")),
-    pa.field("width", pa.int32(), nullable=False),  # in pixels, as displayed: EXIF orientation applied
+    pa.field(
+        "width", pa.int32(), nullable=False
+    ),  # in pixels, as displayed: EXIF orientation applied
     pa.field("height", pa.int32(), nullable=False),
     pa.field("format", pa.string(), nullable=False),
 )
@@ -36,9 +40,7 @@ def embedding_schema(space: VectorSpace) -> pa.Schema:
     return pa.schema([*PICTURE_FIELDS, embedding], metadata={SPACE_KEY: space.model_dump_json()})
 
 
-def encode_part(
-    pictures: pa.Table, vectors: NDArray[np.float32], space: VectorSpace
-) -> pa.Buffer:
+def encode_part(pictures: pa.Table, vectors: NDArray[np.float32], space: VectorSpace) -> pa.Buffer:
     """The bytes of one Parquet part.
 
     Args:
@@ -158,7 +160,8 @@ class EmbeddingDataset:
 
     def vector_at(self, part: int, row: int) -> NDArray[np.float32]:
         """The stored vector, float32 [num_features], of a picture listed by `pictures()`."""
-        return self._batch(self._table(part).slice(row, 1)).vectors[0]
+        vector: NDArray[np.float32] = self._batch(self._table(part).slice(row, 1)).vectors[0]
+        return vector
 
     def _table(self, number: int) -> pa.Table:
         part = self.record.parts[number]

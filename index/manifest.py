@@ -38,13 +38,13 @@ class StoredFile(_Record):
 
     Attributes:
         name: relative to the folder of the manifest that lists it.
-        bytes: its size.
+        size: in bytes.
         sha256: its checksum, in hexadecimal.
         rows: how many rows or lines it holds, where that has a meaning.
     """
 
     name: str
-    bytes: int
+    size: int
     sha256: str
     rows: int | None = None
 
@@ -52,7 +52,7 @@ class StoredFile(_Record):
     def of(cls, name: str, data: bytes | memoryview, *, rows: int | None = None) -> StoredFile:
         """The record of `data`, about to be written as `name`."""
         digest = hashlib.sha256(data).hexdigest()
-        return cls(name=name, bytes=len(data), sha256=digest, rows=rows)
+        return cls(name=name, size=len(data), sha256=digest, rows=rows)
 
     def read_from(self, folder: OutputFolder) -> bytes:
         """The file's bytes, refused unless they are the ones that were written."""
@@ -66,7 +66,7 @@ class StoredFile(_Record):
         if found != self.sha256:
             raise ArtifactDamaged(
                 f"{folder.path(self.name)} has sha256 {found[:16]}… ({len(data)} bytes), its manifest "
-                f"says {self.sha256[:16]}… ({self.bytes} bytes); restore the file, or make it again"
+                f"says {self.sha256[:16]}… ({self.size} bytes); restore the file, or make it again"
             )
         return data
 

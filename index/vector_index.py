@@ -77,9 +77,7 @@ class VectorIndex:
         """Open the index of `variant` in an output."""
         root = output if isinstance(output, OutputFolder) else OutputFolder.at(output)
         try:
-            return cls.open(
-                root.folder(INDEX, variant_partition(variant)), query_space=query_space
-            )
+            return cls.open(root.folder(INDEX, variant_partition(variant)), query_space=query_space)
         except OutputMissing:
             raise OutputMissing(
                 f"{root.root} holds no index of variant {variant!r}; "

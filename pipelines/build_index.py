@@ -1,6 +1,6 @@
 """JOB Parquet embeddings -> FAISS index.
 
-    lookalike index out --variant mobilenet_v2_100_224
+lookalike index out --variant mobilenet_v2_100_224
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class BuildIndex:
                 "index": manifest.factory_string,
                 "search": manifest.search_parameters or "exhaustive",
                 "recall@10": "not measurable" if recall is None else f"{recall:.4f}",
-                "bytes a vector": f"{manifest.index_file.bytes / manifest.count:,.0f}",
+                "bytes a vector": f"{manifest.index_file.size / manifest.count:,.0f}",
                 "output": output.path(f"{INDEX}/{variant_partition(dataset.space.variant)}"),
             }
         )

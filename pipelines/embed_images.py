@@ -1,6 +1,6 @@
 """JOB image files -> Parquet embeddings, many variants in one pass.
 
-    lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_035_96 --output out
+lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_035_96 --output out
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class EmbedImages:
     )
     output: str = flag("the folder to make", metavar="OUT")
     modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given", default=None, metavar="DIR"
+        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
+        default=None,
+        metavar="DIR",
     )
     engine: str = flag("what runs the modules", default="tensorflow", choices=("tensorflow",))
     batch_size: int = flag("pictures a call of a module", default=32, parse=positive, metavar="N")
@@ -74,7 +76,9 @@ class EmbedImages:
         wanted = parse_variants(self.variants)
         _require_free(output, overwrite=self.overwrite)
         modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
-        listing = list_images(self.inputs, apart_from=[output.path(name) for name in (*ARTIFACTS, UNFINISHED)])
+        listing = list_images(
+            self.inputs, apart_from=[output.path(name) for name in (*ARTIFACTS, UNFINISHED)]
+        )
         plan = plan_embedding(listing.files, listing.failures)
         engines = tuple(load_engine(module, self.engine) for module in modules)
 
@@ -181,7 +185,9 @@ def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
         EmbeddingsManifest.read(output)
     except OutputMissing:
         ours = output.exists(UNFINISHED)
-        foreign = [name for name in (EMBEDDINGS, FAILURES, INDEX, DUPLICATES) if output.exists(name)]
+        foreign = [
+            name for name in (EMBEDDINGS, FAILURES, INDEX, DUPLICATES) if output.exists(name)
+        ]
         if foreign and not ours:
             raise OutputExists(
                 f"{output.root} holds {', '.join(foreign)} but no manifest.json, so it is not an "

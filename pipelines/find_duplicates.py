@@ -1,6 +1,6 @@
 """JOB embeddings -> duplicate groups and a report; nothing is ever deleted.
 
-    lookalike dedup out --variant mobilenet_v2_100_224
+lookalike dedup out --variant mobilenet_v2_100_224
 """
 
 from __future__ import annotations

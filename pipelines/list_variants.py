@@ -1,7 +1,7 @@
 """JOB the catalogue -> a table, or JSON.
 
-    lookalike variants
-    lookalike variants --json
+lookalike variants
+lookalike variants --json
 """
 
 from __future__ import annotations

@@ -72,7 +72,13 @@ def _show_plain(total: int, listener: ProgressListener, stop: threading.Event) -
 
 def _show_live(total: int, listener: ProgressListener, stop: threading.Event) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("pictures"),

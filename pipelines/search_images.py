@@ -1,6 +1,6 @@
 """JOB query images -> neighbors.
 
-    lookalike search out --variant mobilenet_v2_100_224 --image query.jpg -k 10
+lookalike search out --variant mobilenet_v2_100_224 --image query.jpg -k 10
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class SearchImages:
     )
     k: int = flag("neighbors a query", default=10, short="-k", parse=positive, metavar="N")
     modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given", default=None, metavar="DIR"
+        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
+        default=None,
+        metavar="DIR",
     )
     json: bool = flag("for machines: one JSON object a line", default=False)
     report: str | None = flag("also write an HTML page here", default=None, metavar="FILE")

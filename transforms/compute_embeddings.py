@@ -55,7 +55,7 @@ def embed_batch(
         embed_batch(engine, images[:middle], rows[:middle], outcome)
         embed_batch(engine, images[middle:], rows[middle:], outcome)
         return
-    finite = np.isfinite(vectors).all(axis=1)
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(vectors), axis=1)
     outcome.rows.extend(row for row, good in zip(rows, finite, strict=True) if good)
     outcome.vectors.append(vectors[finite])
     for row, good in zip(rows, finite, strict=True):
@@ -77,9 +77,7 @@ def embed_chunk(
         progress.send(done=len(rows))
     uris = chunk.pictures.column("uri")
     failures = tuple(
-        Failure(
-            uris[row].as_py(), "compute", message.split(":")[0], f"variant {name}: {message}"
-        )
+        Failure(uris[row].as_py(), "compute", message.split(":")[0], f"variant {name}: {message}")
         for name, outcome in outcomes.items()
         for row, message in sorted(outcome.errors.items())
     )
@@ -111,9 +109,7 @@ class ComputeEmbeddings(beam.PTransform):
     batch_size: int = BATCH_SIZE
     progress: Address | None = None
 
-    def expand(
-        self, prepared: beam.PCollection[PreparedChunk]
-    ) -> beam.PCollection[EmbeddedChunk]:
+    def expand(self, prepared: beam.PCollection[PreparedChunk]) -> beam.PCollection[EmbeddedChunk]:
         """Wire the stage."""
         return prepared | "Run modules" >> beam.ParDo(_ComputeEmbeddings(self))
 

@@ -106,8 +106,9 @@ def _match(location: str) -> Iterator[tuple[str, FileReference]]:
     else:
         found = _matches(_without_empty_folders(location))
     for file in found:
-        yield file.path, FileReference(
-            file.path, file.size_in_bytes, file.last_updated_in_seconds or None
+        yield (
+            file.path,
+            FileReference(file.path, file.size_in_bytes, file.last_updated_in_seconds or None),
         )
 
 

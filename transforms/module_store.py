@@ -221,7 +221,9 @@ def _download(variant: Variant, mirror: str | None) -> Path:
     socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
     try:
         return Path(hub.resolve(hub_url(variant.handle)))
-    except Exception as error:  # the hub raises URLError, HTTPError, OSError, RuntimeError, tar errors
+    except (
+        Exception
+    ) as error:  # the hub raises URLError, HTTPError, OSError, RuntimeError, tar errors
         tried = f"it is not in the mirror {mirror} nor" if mirror else "it is not"
         raise ModuleUnavailable(
             f"module {variant.handle!r} of variant {variant.name!r} could not be fetched "

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy.sparse import csr_array
 
 RECIPE: Final = "bilinear-aa-1"
@@ -29,9 +29,10 @@ LARGEST_USUAL_TARGET: Final = 224
 DECODE_MARGIN: Final = 1.5
 STRIPE_BYTES: Final = 32 << 20
 # Formats whose decoders run in this process on untrusted bytes; EPS, for one, runs Ghostscript.
-FORMATS: Final = (
-    "JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO",
-)  # fmt: skip
+# A multi-picture MPO opens as JPEG. What this build of Pillow lacks, such as AVIF, is left out.
+_WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
+Image.init()
+FORMATS: Final = tuple(name for name in _WANTED.split() if name in Image.OPEN)
 
 Size = tuple[int, int]  # height, width
 
@@ -106,7 +107,7 @@ def decode_picture(data: bytes, target: int) -> DecodedPicture:
         return _decode(data, target)
     except UnreadablePicture:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadablePicture(
             "NotAnImage", f"its {len(data):,} bytes are in no image format that is read here"
         ) from None
@@ -168,7 +169,8 @@ def _eight_bits(gray: NDArray[np.generic]) -> NDArray[np.uint8]:
         scale = 255.0 if values.max() <= 1 else 1.0
     else:
         scale = 1.0 if gray.dtype.itemsize > 2 and values.max() <= 255 else 255 / 65535
-    return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:

@@ -74,9 +74,7 @@ class PrepareInputs(beam.PTransform):
 
     def expand(self, images: beam.PCollection[ImageChunk]) -> beam.PCollection[PreparedChunk]:
         """Wire the stage."""
-        return images | "Decode and resize" >> beam.ParDo(
-            _PrepareInputs(self.sizes, self.progress)
-        )
+        return images | "Decode and resize" >> beam.ParDo(_PrepareInputs(self.sizes, self.progress))
 
 
 class _PrepareInputs(beam.DoFn):

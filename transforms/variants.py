@@ -120,9 +120,7 @@ def _read_catalog() -> Mapping[str, Variant]:
 
 
 VARIANTS: Final[Mapping[str, Variant]] = _read_catalog()
-_BY_HANDLE: Final = {
-    variant.handle.removeprefix(HUB): variant for variant in VARIANTS.values()
-}
+_BY_HANDLE: Final = {variant.handle.removeprefix(HUB): variant for variant in VARIANTS.values()}
 
 
 def find_variant(text: str) -> Variant:

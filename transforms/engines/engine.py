@@ -27,10 +27,17 @@ class Engine(Protocol):
         space: what the vectors mean.
     """
 
-    name: str
-    variant: Variant
-    signature: str
-    space: VectorSpace
+    @property
+    def name(self) -> str: ...  # noqa: D102 (described above)
+
+    @property
+    def variant(self) -> Variant: ...  # noqa: D102
+
+    @property
+    def signature(self) -> str: ...  # noqa: D102
+
+    @property
+    def space(self) -> VectorSpace: ...  # noqa: D102
 
     def embed(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Vectors of images.

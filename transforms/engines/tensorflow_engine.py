@@ -166,9 +166,9 @@ def _attached_size(loaded: Any) -> tuple[int, int] | None:
     from google.protobuf.any_pb2 import Any as AnyMessage
     from tensorflow_hub.image_module_info_pb2 import ImageModuleInfo
 
-    for data in loaded.graph.get_collection("hub_module_attachments") if hasattr(
-        loaded, "graph"
-    ) else ():
+    for data in (
+        loaded.graph.get_collection("hub_module_attachments") if hasattr(loaded, "graph") else ()
+    ):
         message, info = AnyMessage(), ImageModuleInfo()
         message.ParseFromString(data.value.SerializeToString())
         if message.Unpack(info) and info.default_image_size.height:

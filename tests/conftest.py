@@ -1,0 +1,145 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from index.embedding_dataset import PICTURE_SCHEMA, EmbeddingDataset, encode_part
+from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord
+from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.vector_space import VectorSpace
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+TINY_SIZE, TINY_WIDTH = 32, 24
+
+
+def shared(name: str) -> Path:
+    """A folder of real modules, photographs or reference vectors; the test is skipped without it."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"real {name} are not here: put them in {name}/ beside this checkout's parent")
+    return folder
+
+
+def picture(seed: int, size: tuple[int, int] = (80, 60), format: str = "JPEG") -> bytes:
+    """The bytes of a picture: colored blobs, different for every seed; size is width, height."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 255, (4, 5, 3), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(encoded, format)
+    return encoded.getvalue()
+
+
+def broken_files() -> dict[str, bytes]:
+    """Files that cannot be used, by name."""
+    whole = picture(1, (200, 150))
+    return {
+        "empty.jpg": b"",
+        "text.jpg": b"not a picture at all\n",
+        "truncated.jpg": whole[: len(whole) // 2],
+        "header.png": b"\x89PNG\r\n\x1a\n" + bytes(64),
+        "bomb.ppm": b"P6 65000 65000 255\n",
+    }
+
+
+def space(variant: str = "tiny", width: int = TINY_WIDTH, **changes: object) -> VectorSpace:
+    facts = {
+        "variant": variant,
+        "handle": f"/modules/{variant}",
+        "fingerprint": "f" * 64,
+        "signature": "default",
+        "recipe": "bilinear-aa-1",
+        "input_size": (TINY_SIZE, TINY_SIZE),
+        "num_features": width,
+    }
+    return VectorSpace(**{**facts, **changes})
+
+
+def picture_table(count: int, **columns: list) -> pa.Table:
+    """PICTURE_SCHEMA: pictures /p/000.jpg and so on, with distinct contents; columns override."""
+    facts = {
+        "uri": [f"/p/{row:03}.jpg" for row in range(count)],
+        "content_hash": [f"{row:064x}" for row in range(count)],
+        "bytes": [1000 + row for row in range(count)],
+        "modified": [1_700_000_000_000_000 + row for row in range(count)],
+        "width": [80] * count,
+        "height": [60] * count,
+        "format": ["JPEG"] * count,
+    }
+    return pa.table({**facts, **columns}, schema=PICTURE_SCHEMA)
+
+
+def write_dataset(
+    folder: Path,
+    vectors: np.ndarray,
+    *,
+    variant: str = "tiny",
+    part_rows: int = 100,
+    **columns: list,
+) -> EmbeddingDataset:
+    """A finished output with these vectors, as a run of embed would leave it."""
+    output = OutputFolder.at(folder)
+    meaning = space(variant, vectors.shape[1])
+    table = picture_table(len(vectors), **columns)
+    parts = []
+    for number, start in enumerate(range(0, len(vectors), part_rows)):
+        rows = slice(start, start + part_rows)
+        piece = table.slice(start, part_rows)
+        data = encode_part(piece, vectors[rows], meaning)
+        part = StoredFile.of(f"part-{number:05}.parquet", data, rows=piece.num_rows)
+        output.folder(EMBEDDINGS, variant_partition(variant)).write(part.name, data)
+        parts.append(part)
+    record = VariantRecord(
+        space=meaning, engine="tensorflow", rows=len(vectors), parts=tuple(parts)
+    )
+    EmbeddingsManifest(
+        inputs=("/p/*.jpg",),
+        pictures=len(vectors),
+        failures=0,
+        failure_files=(),
+        variants={variant: record},
+    ).write(output)
+    return EmbeddingDataset.open(str(folder), variant)
+
+
+def random_vectors(count: int, width: int = TINY_WIDTH, seed: int = 0) -> np.ndarray:
+    """float32 [count, width], as sparse and positive as a network's features."""
+    drawn = np.random.default_rng(seed).normal(size=(count, width))
+    return np.maximum(drawn, 0).astype(np.float32) + np.float32(0.01)
+
+
+@pytest.fixture(scope="session")
+def tiny_tf2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.authored_modules import save_tf2_module
+
+    return save_tf2_module(tmp_path_factory.mktemp("tf2") / "tiny", TINY_SIZE, TINY_WIDTH)
+
+
+@pytest.fixture(scope="session")
+def tiny_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.authored_modules import save_hub_module
+
+    return save_hub_module(tmp_path_factory.mktemp("tf1") / "tiny", TINY_SIZE, TINY_WIDTH)
+
+
+@pytest.fixture(scope="session")
+def fussy_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.authored_modules import save_fussy_module
+
+    return save_fussy_module(tmp_path_factory.mktemp("fussy") / "tiny", TINY_SIZE, TINY_WIDTH)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve pictures in two folders, one of them twice, and five files that cannot be used."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for seed in range(11):
+        place = folder / "more" if seed % 3 == 0 else folder
+        (place / f"{seed:02}.jpg").write_bytes(picture(seed))
+    (folder / "again_05.jpg").write_bytes(picture(5))
+    for name, data in broken_files().items():
+        (folder / name).write_bytes(data)
+    return folder

@@ -1,0 +1,73 @@
+import contextlib
+
+import pytest
+
+from index.errors import ArtifactDamaged, OutputExists, OutputMissing
+from index.manifest import EmbeddingsManifest, IndexManifest, StoredFile
+from index.output_folder import OutputFolder, replacing, variant_partition
+from tests.conftest import random_vectors, write_dataset
+
+
+def test_a_written_file_is_whole_and_leaves_no_temporary_name(tmp_path):
+    folder = OutputFolder.at(tmp_path / "out")
+    folder.folder("deep", "er").write("a.bin", b"one")
+    folder.folder("deep", "er").write("a.bin", b"two")
+    assert [path.name for path in (tmp_path / "out/deep/er").iterdir()] == ["a.bin"]
+    assert folder.read("deep/er/a.bin") == b"two"
+
+
+def test_a_variant_with_a_slash_is_one_hive_partition():
+    assert variant_partition("v/classification") == "variant=v%2Fclassification"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(OutputMissing, match=r"nothing\.json"):
+        OutputFolder.at(tmp_path).read("nothing.json")
+
+
+def test_replacing_publishes_only_what_was_finished(tmp_path):
+    parent = OutputFolder.at(tmp_path)
+    with replacing(parent, "v", overwrite=False) as folder:
+        folder.write("a", b"first")
+    with pytest.raises(OutputExists, match="--overwrite"), replacing(parent, "v", overwrite=False):
+        pass
+    with contextlib.suppress(KeyError), replacing(parent, "v", overwrite=True) as folder:
+        folder.write("b", b"half")
+        raise KeyError
+    assert parent.folder("variant=v").names() == ["a"]
+    with replacing(parent, "v", overwrite=True) as folder:
+        folder.write("c", b"second")
+    assert parent.names() == ["variant=v"]
+    assert parent.folder("variant=v").names() == ["c"]
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path):
+    write_dataset(tmp_path, random_vectors(3))
+    folder = OutputFolder.at(tmp_path)
+    manifest = EmbeddingsManifest.read(folder)
+    manifest.write(folder)
+    assert EmbeddingsManifest.read(folder) == manifest
+    assert manifest.versions["pyarrow"] != "not installed"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"kind": "embeddings"}', b"\xff\xfe"])
+def test_a_broken_manifest_is_refused(tmp_path, data):
+    (tmp_path / "manifest.json").write_bytes(data)
+    with pytest.raises(ArtifactDamaged, match=r"manifest\.json"):
+        EmbeddingsManifest.read(OutputFolder.at(tmp_path))
+
+
+def test_a_manifest_of_another_kind_is_refused(tmp_path):
+    write_dataset(tmp_path, random_vectors(3))
+    with pytest.raises(ArtifactDamaged):
+        IndexManifest.read(OutputFolder.at(tmp_path))
+
+
+def test_a_changed_file_is_refused_with_both_checksums(tmp_path):
+    stored = StoredFile.of("a.bin", b"as written")
+    (tmp_path / "a.bin").write_bytes(b"as changed")
+    with pytest.raises(ArtifactDamaged, match=rf"{stored.sha256[:16]}"):
+        stored.read_from(OutputFolder.at(tmp_path))
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(ArtifactDamaged, match="is gone"):
+        stored.read_from(OutputFolder.at(tmp_path))
