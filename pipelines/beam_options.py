@@ -17,6 +17,7 @@ def pipeline_options(beam_args: Sequence[str]) -> PipelineOptions:
     """
     try:
         options = PipelineOptions(list(beam_args))
+        options.get_all_options()  # parses them all now, rather than one class at a time later
         standard = options.view_as(StandardOptions)
     except SystemExit:
         raise UsageError(f"Apache Beam does not take {' '.join(beam_args)}") from None

@@ -59,14 +59,17 @@ def parse_job(arguments: Sequence[str]) -> Job:
     job = _job_class(command)
     parser = _job_parser(command, job)
     on_beam = any(field.name == "beam_args" for field in dataclasses.fields(job))
-    known, unknown = parser.parse_known_args(rest)
+    known, unknown = parser.parse_known_intermixed_args(rest)
     beam_args: list[str] = []
     if unknown and on_beam:
         beam_args, rest = _split_beam_flags(rest, own=set(parser._option_string_actions))
-        known = parser.parse_args(rest)
+        known = parser.parse_intermixed_args(rest)
     elif unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    values: dict[str, Any] = vars(known)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(known).items()
+    }
     if on_beam:
         values["beam_args"] = tuple(beam_args)
     made: Job = job(**values)
@@ -183,9 +186,8 @@ def _quiet_libraries() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
-    for name in ("apache_beam", "tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("apache_beam", "tensorflow", "absl", "root"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is raised, too
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance
 
 SCENES: Final = 120
 SIZE: Final = (400, 300)
@@ -92,8 +93,8 @@ def draw_scene(rng: random.Random) -> Image.Image:
     for painter in rng.sample(painters, 2):
         painter(draw, rng, width, height, horizon)
     image = image.resize(SIZE, Image.Resampling.LANCZOS)
-    grain = Image.effect_noise(SIZE, rng.uniform(4, 12)).convert("RGB")
-    return Image.blend(image, grain, 0.05).filter(ImageFilter.SMOOTH)
+    grain = np.random.default_rng(rng.getrandbits(32)).normal(0, 2.5, (*SIZE[::-1], 1))
+    return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
 
 
 def _color(hue: float, saturation: float, value: float) -> Color:

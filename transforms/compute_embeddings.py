@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transforms.elements import EmbeddedChunk, Embeddings, Failure, PreparedChunk
 from transforms.engines.engine import Engine, load_engine
 from transforms.module_store import ModuleFolder
-from transforms.progress import Address, ProgressSender
+from transforms.progress import Address, send_progress
 
 BATCH_SIZE: Final = 32
 
@@ -64,7 +64,7 @@ def embed_batch(
 
 
 def embed_chunk(
-    chunk: PreparedChunk, engines: Mapping[str, Engine], batch_size: int, progress: ProgressSender
+    chunk: PreparedChunk, engines: Mapping[str, Engine], batch_size: int, progress: Address | None
 ) -> EmbeddedChunk:
     """The vectors of a chunk's pictures, batch by batch, every variant of a batch in turn."""
     outcomes = {name: _Outcome() for name in engines}
@@ -74,7 +74,7 @@ def embed_chunk(
         for name, engine in engines.items():
             images = chunk.inputs[engine.space.input_size][rows.start : rows.stop]
             embed_batch(engine, images, rows, outcomes[name])
-        progress.send(done=len(rows))
+        send_progress(progress, done=len(rows))
     uris = chunk.pictures.column("uri")
     failures = tuple(
         Failure(uris[row].as_py(), "compute", message.split(":")[0], f"variant {name}: {message}")
@@ -127,12 +127,11 @@ class _ComputeEmbeddings(beam.DoFn):
         self._engines = {
             module.variant.name: load_engine(module, self._engine) for module in self._modules
         }
-        self._progress = ProgressSender(self._address)
 
     def process(self, chunk: PreparedChunk) -> Iterator[EmbeddedChunk]:
-        embedded = embed_chunk(chunk, self._engines, self._batch_size, self._progress)
+        embedded = embed_chunk(chunk, self._engines, self._batch_size, self._address)
         failed = len(embedded.failures) - len(chunk.failures)
         self._computed.inc(sum(len(one.rows) for one in embedded.embeddings.values()))
         self._failed.inc(failed)
-        self._progress.send(failed=failed)
+        send_progress(self._address, failed=failed)
         yield embedded

@@ -96,10 +96,12 @@ def _match(location: str) -> Iterator[tuple[str, FileReference]]:
         yield location, file
         return
     if _is_folder(location):
+        below = location.rstrip("/") + "/"
+        # Beam's patterns cannot quote: any character stands for one that would mean something.
         found: Iterable[FileMetadata] = (
             file
-            for file in _matches([_escape(location) + "/**"])
-            if not _is_hidden(file.path[len(location) :])
+            for file in _matches([_GLOB.sub("?", below) + "**"])
+            if file.path.startswith(below) and "/." not in file.path[len(below) - 1 :]
         )
     elif "://" in location and not _GLOB.search(location):
         found = _matches([location]) or _matches([location.rstrip("/") + "/**"])
@@ -168,16 +170,6 @@ def _lines(location: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise NoPictures(f"the list {location!r} is not UTF-8 text: {error}") from error
     return [line for line in text.splitlines() if line.strip()]
-
-
-def _is_hidden(path: str) -> bool:
-    """Whether a name on the path begins with a dot: `/.DS_Store`, `/.thumbnails/...`."""
-    return "/." in path
-
-
-def _escape(folder: str) -> str:
-    """A folder's name in which Beam sees no pattern."""
-    return re.sub(r"([*?\[])", r"[\1]", folder)
 
 
 def _is_text(uri: str) -> bool:

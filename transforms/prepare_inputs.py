@@ -16,7 +16,7 @@ from apache_beam.metrics import Metrics
 from index.embedding_dataset import PICTURE_SCHEMA
 from transforms.elements import Failure, ImageChunk, ImageFile, PreparedChunk
 from transforms.pixels import PreparedPicture, Size, UnreadablePicture, prepare_picture
-from transforms.progress import Address, ProgressSender
+from transforms.progress import Address, send_progress
 
 
 def prepare_chunk(chunk: ImageChunk, sizes: Sequence[Size], threads: Executor) -> PreparedChunk:
@@ -85,7 +85,6 @@ class _PrepareInputs(beam.DoFn):
         self._failed = Metrics.counter("lookalike", "pictures_undecodable")
 
     def setup(self) -> None:
-        self._progress = ProgressSender(self._address)
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
     def process(self, chunk: ImageChunk) -> Iterator[PreparedChunk]:
@@ -93,7 +92,7 @@ class _PrepareInputs(beam.DoFn):
         failed = len(prepared.failures) - len(chunk.failures)
         self._decoded.inc(prepared.pictures.num_rows)
         self._failed.inc(failed)
-        self._progress.send(failed=failed)
+        send_progress(self._address, failed=failed)
         yield prepared
 
     def teardown(self) -> None:

@@ -16,20 +16,15 @@ Address = tuple[str, int]
 _COUNTS: Final = struct.Struct("!QQ")
 
 
-@dataclass(frozen=True)
-class ProgressSender:
-    """Sends counts; a lost datagram loses no more than its share of the picture shown."""
+def send_progress(address: Address | None, *, done: int = 0, failed: int = 0) -> None:
+    """Say that so many more pictures are done, and so many more have failed.
 
-    address: Address | None
-    _socket: socket.socket = field(
-        default_factory=lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), compare=False
-    )
-
-    def send(self, *, done: int = 0, failed: int = 0) -> None:
-        """Say that so many more pictures are done, and so many more have failed."""
-        if self.address is not None and (done or failed):
-            with contextlib.suppress(OSError):
-                self._socket.sendto(_COUNTS.pack(done, failed), self.address)
+    A lost datagram loses no more than its share of what is shown.
+    """
+    if address is not None and (done or failed):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError), sender:
+            sender.sendto(_COUNTS.pack(done, failed), address)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from transforms.elements import Failure, FileChunk, FileReference, ImageChunk, ImageFile
-from transforms.progress import Address, ProgressSender
+from transforms.progress import Address, send_progress
 
 MAX_FILE_BYTES: Final = 256 << 20
 
@@ -64,14 +64,11 @@ class _ReadImages(beam.DoFn):
         self._read = Metrics.counter("lookalike", "files_read")
         self._failed = Metrics.counter("lookalike", "files_unreadable")
 
-    def setup(self) -> None:
-        self._progress = ProgressSender(self._address)
-
     def process(self, chunk: FileChunk) -> Iterator[ImageChunk]:
         results = [read_image(file) for file in chunk.files]
         images = tuple(result for result in results if isinstance(result, ImageFile))
         failures = tuple(result for result in results if isinstance(result, Failure))
         self._read.inc(len(images))
         self._failed.inc(len(failures))
-        self._progress.send(failed=len(failures) + len(chunk.failures))
+        send_progress(self._address, failed=len(failures) + len(chunk.failures))
         yield ImageChunk(chunk.number, images, chunk.failures + failures)

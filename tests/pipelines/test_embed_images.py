@@ -1,0 +1,315 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.dataset
+import pytest
+
+from index.embedding_dataset import EmbeddingDataset
+from index.manifest import EmbeddingsManifest
+from index.output_folder import OutputFolder
+from pipelines.command_line import main
+from pipelines.progress_line import progress_text, show_progress
+from tests.conftest import broken_files, picture
+from transforms import embedding_plan
+from transforms.engines.tensorflow_engine import TensorFlowEngine
+from transforms.image_embedder import ImageEmbedder
+from transforms.progress import send_progress
+
+USABLE = 12
+
+
+def embed(photos, out, *flags: str, variants: str) -> int:
+    return main(["embed", str(photos), "--variants", variants, "--output", str(out), *flags])
+
+
+def failures(out: Path) -> list[dict]:
+    files = sorted((out / "failures").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def variants(tiny_tf2, tiny_hub) -> str:
+    return f"tf2={tiny_tf2},tf1={tiny_hub}"
+
+
+@pytest.fixture(scope="module")
+def out(photos, variants, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "out"
+    assert embed(photos, folder, "--max-failure-rate", "1", variants=variants) == 0
+    return folder
+
+
+def test_every_usable_picture_is_a_row_of_every_variant(out, photos):
+    expected = {str(path) for path in photos.rglob("*.jpg") if path.name not in broken_files()}
+    for variant in ("tf1", "tf2"):
+        dataset = EmbeddingDataset.open(str(out), variant)
+        uris = dataset.pictures().column("uri").to_pylist()
+        assert len(uris) == len(dataset) == USABLE
+        assert set(uris) == expected
+        assert uris == sorted(uris)
+
+
+def test_every_unusable_file_is_a_line_with_its_reason(out):
+    found = {Path(line["uri"]).name: line for line in failures(out)}
+    assert set(found) == set(broken_files())
+    for line in found.values():
+        assert set(line) == {"uri", "stage", "error", "message"}
+        assert line["stage"] == "decode"
+        assert line["message"]
+    assert found["empty.jpg"]["error"] == "EmptyFile"
+    assert found["text.jpg"]["error"] == "NotAnImage"
+    assert "truncated" in found["truncated.jpg"]["message"]
+
+
+def test_stored_vectors_are_those_of_a_query(out, tiny_tf2):
+    dataset = EmbeddingDataset.open(str(out), "tf2")
+    embedder = ImageEmbedder.open(f"any={tiny_tf2}")
+    again = embedder.embed(dataset.pictures().column("uri").to_pylist())
+    assert np.allclose(dataset.vectors(), again, atol=1e-5)
+    dataset.space.require_same(embedder.space)
+
+
+def test_both_formats_give_the_same_vectors(out):
+    tf1, tf2 = (EmbeddingDataset.open(str(out), name).vectors() for name in ("tf1", "tf2"))
+    assert np.abs(tf1 - tf2).max() < 1e-4
+
+
+def test_the_output_describes_itself(out, tiny_tf2):
+    manifest = EmbeddingsManifest.read(OutputFolder.at(out))
+    assert (manifest.pictures, manifest.failures) == (USABLE + 5, 5)
+    record = manifest.variants["tf2"]
+    assert record.rows == USABLE
+    assert record.engine == "tensorflow"
+    assert record.space.handle == str(tiny_tf2)
+    assert record.space.recipe == "bilinear-aa-1"
+    assert record.space.input_size == (32, 32)
+    assert sum(one.rows for one in manifest.failure_files) == 5
+    assert manifest.versions["tensorflow"].startswith("2.")
+    table = pyarrow.dataset.dataset(out / "embeddings", partitioning="hive").to_table()
+    assert table.num_rows == 2 * USABLE
+    assert sorted(path.name for path in out.iterdir()) == [
+        "embeddings",
+        "failures",
+        "manifest.json",
+    ]
+
+
+def test_rows_carry_the_facts_of_their_pictures(out, photos):
+    rows = EmbeddingDataset.open(str(out), "tf2").pictures().to_pylist()
+    by_name = {Path(row["uri"]).name: row for row in rows}
+    copy, original = by_name["again_05.jpg"], by_name["05.jpg"]
+    assert copy["content_hash"] == original["content_hash"]
+    assert (original["width"], original["height"], original["format"]) == (80, 60, "JPEG")
+    assert original["bytes"] == (photos / "05.jpg").stat().st_size
+    assert original["modified"].timestamp() == pytest.approx((photos / "05.jpg").stat().st_mtime)
+
+
+def test_running_again_gives_the_same_bytes(out, photos, variants, tmp_path):
+    assert embed(photos, tmp_path / "again", variants=variants) == 3
+    first = EmbeddingsManifest.read(OutputFolder.at(out)).variants
+    assert EmbeddingsManifest.read(OutputFolder.at(tmp_path / "again")).variants == first
+
+
+def test_the_failure_rate_decides_the_exit_code(photos, tiny_tf2, tmp_path, capsys):
+    rates = {"0.29": 3, "0.3": 0}  # 5 of 17 files are broken: 0.294
+    for number, (rate, code) in enumerate(rates.items()):
+        out = tmp_path / str(number)
+        found = embed(photos, out, "--max-failure-rate", rate, variants=f"v={tiny_tf2}")
+        assert found == code
+        assert len(EmbeddingDataset.open(str(out))) == USABLE
+    assert "more than 29.00% of the pictures failed" in capsys.readouterr().out
+
+
+def test_pictures_that_all_fail_are_still_accounted_for(tmp_path, tiny_tf2):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.jpg").write_bytes(b"")
+    assert embed(tmp_path / "bad", tmp_path / "out", variants=f"v={tiny_tf2}") == 3
+    assert len(EmbeddingDataset.open(str(tmp_path / "out"))) == 0
+    assert len(failures(tmp_path / "out")) == 1
+
+
+def test_the_model_fails_only_the_picture_it_cannot_take(tmp_path, fussy_module, tiny_tf2):
+    from PIL import Image
+
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for seed in range(6):
+        (folder / f"{seed}.jpg").write_bytes(picture(seed))
+    Image.new("RGB", (40, 40), "white").save(folder / "white.png")
+    Image.new("RGB", (40, 40), "black").save(folder / "black.png")
+    variants = f"fussy={fussy_module},plain={tiny_tf2}"
+    assert embed(folder, tmp_path / "out", "--max-failure-rate", "0.25", variants=variants) == 0
+    found = {Path(line["uri"]).name: line for line in failures(tmp_path / "out")}
+    assert {name: line["stage"] for name, line in found.items()} == {
+        "white.png": "compute",
+        "black.png": "compute",
+    }
+    assert len(EmbeddingDataset.open(str(tmp_path / "out"), "fussy")) == 6
+    assert len(EmbeddingDataset.open(str(tmp_path / "out"), "plain")) == 8
+
+
+def test_a_finished_output_is_refused_and_stays_as_it_is(out, photos, variants, capsys):
+    before = (out / "manifest.json").read_bytes()
+    assert embed(photos, out, variants=variants) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (out / "manifest.json").read_bytes() == before
+
+
+def test_overwriting_replaces_everything(photos, tiny_tf2, tiny_hub, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 2)
+    assert embed(photos, out, variants=f"old={tiny_tf2}") == 3
+    assert len(list((out / "embeddings/variant=old").iterdir())) > 3
+    assert main(["index", str(out)]) == 0
+    assert main(["dedup", str(out)]) == 0
+    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 100)
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "one.jpg").write_bytes(picture(1))
+    assert embed(few, out, "--overwrite", variants=f"new={tiny_hub}") == 0
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert left == ["embeddings/variant=new/part-00000.parquet", "manifest.json"]
+
+
+def test_chunks_of_any_size_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 3)
+    assert embed(photos, tmp_path / "o", variants=f"tf2={tiny_tf2}") == 3
+    many, one = (EmbeddingDataset.open(str(folder), "tf2") for folder in (tmp_path / "o", out))
+    assert len(many.record.parts) == 5  # the last chunk has only broken files
+    assert many.pictures()["uri"] == one.pictures()["uri"]
+    assert np.allclose(many.vectors(), one.vectors(), atol=1e-5)
+    assert len(failures(tmp_path / "o")) == 5
+
+
+def test_a_run_that_stops_publishes_nothing(photos, tiny_tf2, tmp_path, monkeypatch, capsys):
+    from transforms import write_embeddings
+
+    out = tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(write_embeddings, "encode_part", full)
+        assert embed(photos, out, variants=f"v={tiny_tf2}") == 1
+    shown = capsys.readouterr().err
+    assert "No space left on device" in shown
+    assert "Traceback" not in shown
+    assert not out.exists() or [path.name for path in out.iterdir()] == [".unfinished"]
+    assert main(["index", str(out)]) == 1
+    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "embeddings",
+        "failures",
+        "manifest.json",
+    ]
+
+
+def test_the_old_output_stays_whole_when_overwriting_stops(photos, tiny_tf2, tmp_path, monkeypatch):
+    from transforms import write_embeddings
+
+    out = tmp_path / "out"
+    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+    before = EmbeddingDataset.open(str(out)).vectors()
+    monkeypatch.setattr(write_embeddings, "encode_part", None)
+    assert embed(photos, out, "--overwrite", variants=f"v={tiny_tf2}") == 1
+    assert np.array_equal(EmbeddingDataset.open(str(out)).vectors(), before)
+
+
+def test_a_folder_that_is_not_ours_is_never_replaced(photos, tiny_tf2, tmp_path, capsys):
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index/precious.txt").write_text("mine")
+    for flags in ([], ["--overwrite"]):
+        assert embed(photos, tmp_path, *flags, variants=f"v={tiny_tf2}") == 1
+        assert "choose another folder" in capsys.readouterr().err
+    (tmp_path / "manifest.json").write_text("{}")
+    assert embed(photos, tmp_path, "--overwrite", variants=f"v={tiny_tf2}") == 1
+    assert (tmp_path / "index/precious.txt").read_text() == "mine"
+
+
+def test_an_output_among_its_own_pictures_is_not_embedded(tmp_path, tiny_tf2):
+    (tmp_path / "a.jpg").write_bytes(picture(1))
+    for flags in ([], ["--overwrite"]):
+        assert embed(tmp_path, tmp_path, *flags, variants=f"v={tiny_tf2}") == 0
+        assert len(EmbeddingDataset.open(str(tmp_path))) == 1
+    assert (tmp_path / "a.jpg").read_bytes() == picture(1)
+
+
+@pytest.mark.parametrize("pattern", ["nowhere/*.jpg", "nowhere"])
+def test_no_pictures_is_an_error(tmp_path, tiny_tf2, capsys, pattern):
+    assert embed(tmp_path / pattern, tmp_path / "out", variants=f"v={tiny_tf2}") == 1
+    assert "matches no file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_modules_are_checked_before_any_work(tmp_path, photos, capsys):
+    assert embed(photos, tmp_path / "out", variants="v=/no/such/module") == 1
+    assert "/no/such/module" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_module_is_loaded_once_for_launcher_and_stages(photos, tmp_path, tiny_tf2, monkeypatch):
+    from transforms.engines.engine import load_engine
+
+    load_engine.cache_clear()
+    loads = []
+    load = TensorFlowEngine.load.__func__
+
+    def counting(cls, module):
+        loads.append(module.path)
+        return load(cls, module)
+
+    monkeypatch.setattr(TensorFlowEngine, "load", classmethod(counting))
+    assert embed(photos, tmp_path / "out", variants=f"v={tiny_tf2}") == 3
+    assert loads == [str(tiny_tf2)]
+
+
+def test_the_command_is_quiet(photos, tiny_tf2, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pipelines.command_line", "embed", str(photos)),
+            *("--variants", f"v={tiny_tf2}", "--output", str(tmp_path / "out")),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": ""},
+    )
+    assert done.returncode == 3
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "pictures     17"
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 4)
+    flags = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+    assert embed(photos, tmp_path / "o", *flags, variants=f"tf2={tiny_tf2}") == 3
+    many, one = (EmbeddingDataset.open(str(folder), "tf2") for folder in (tmp_path / "o", out))
+    assert many.pictures()["uri"] == one.pictures()["uri"]
+    assert np.allclose(many.vectors(), one.vectors(), atol=1e-5)
+    assert len(failures(tmp_path / "o")) == 5
+
+
+def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):
+    monkeypatch.setattr("pipelines.progress_line.PLAIN_INTERVAL_S", 0.0)
+    with show_progress(10) as address:
+        send_progress(address, done=6, failed=1)
+    assert "7 of 10 pictures, 1 failed" in capsys.readouterr().err
+
+
+def test_progress_on_a_terminal_is_one_live_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with show_progress(10) as address:
+        send_progress(address, done=9, failed=1)
+    shown = capsys.readouterr().err
+    assert "10/10" in shown
+    assert "1 failed" in shown
+
+
+def test_a_finished_run_has_no_time_left():
+    assert "left" not in progress_text(10, 0, 10, 5.0)
+    assert progress_text(0, 0, 10, 0.0) == "0 of 10 pictures, 0 failed, 0.0 a second"

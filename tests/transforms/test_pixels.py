@@ -1,0 +1,257 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from tests.conftest import broken_files, picture
+from transforms.pixels import (
+    MAX_PIXELS,
+    UnreadablePicture,
+    decode_picture,
+    prepare_picture,
+    resize,
+)
+
+
+def encoded(image: Image.Image, format: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def gradient(width=40, height=30) -> Image.Image:
+    ramp = np.zeros((height, width, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 255, width)
+    ramp[..., 1] = np.linspace(0, 255, height)[:, None]
+    ramp[..., 2] = 90
+    return Image.fromarray(ramp)
+
+
+def prepared(data, size=(32, 32)):
+    return prepare_picture(data, [size]).inputs[size]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    rows=st.integers(1, 70),
+    columns=st.integers(1, 70),
+)
+def test_any_picture_becomes_the_asked_shape_within_its_own_values(height, width, rows, columns):
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    small = resize(pixels, (rows, columns))
+    assert small.shape == (rows, columns, 3)
+    assert small.dtype == np.float32
+    assert small.min() >= max(0.0, pixels.min() / 255 - 1e-6)
+    assert small.max() <= min(1.0, pixels.max() / 255 + 1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(2, 80),
+    width=st.integers(2, 80),
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 60),
+)
+def test_the_resize_is_pillows_without_its_rounding(height, width, rows, columns):
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    channels = [Image.fromarray(pixels[..., channel]).convert("F") for channel in range(3)]
+    expected = np.stack(
+        [np.asarray(one.resize((columns, rows), Image.Resampling.BILINEAR)) for one in channels], -1
+    )
+    assert np.allclose(resize(pixels, (rows, columns)), expected / 255, atol=1e-5)
+
+
+def test_a_wide_picture_resized_in_stripes_is_the_same(monkeypatch):
+    pixels = np.asarray(gradient(301, 50))
+    whole = resize(pixels, (24, 24))
+    monkeypatch.setattr("transforms.pixels.STRIPE_BYTES", 50 * 3 * 4 * 17)
+    assert np.array_equal(resize(pixels, (24, 24)), whole)
+
+
+def test_the_same_size_is_the_same_picture():
+    pixels = np.asarray(gradient(32, 32))
+    assert np.allclose(resize(pixels, (32, 32)) * 255, pixels, atol=1e-4)
+
+
+def test_one_decode_feeds_every_size():
+    data = picture(3, (300, 200))
+    together = prepare_picture(data, [(32, 32), (96, 96), (224, 224)])
+    for size, array in together.inputs.items():
+        assert np.array_equal(array, prepared(data, size))
+
+
+@pytest.mark.parametrize("size", [(96, 96), (224, 224)])
+def test_a_variant_sees_the_same_pixels_whatever_shares_the_pass(size):
+    data = picture(3, (1600, 1200))
+    alone = prepared(data, size)
+    for others in ([(32, 32)], [(299, 299)], [(32, 32), (224, 224), (512, 512)]):
+        assert np.array_equal(prepare_picture(data, [*others, size]).inputs[size], alone)
+
+
+def test_a_large_jpeg_is_decoded_small_but_stays_large_enough():
+    data = picture(3, (4000, 3000))
+    decoded = decode_picture(data, 224)
+    assert (decoded.width, decoded.height) == (4000, 3000)
+    assert min(decoded.pixels.shape[:2]) == 375
+    assert decode_picture(picture(3, (671, 671)), 224).pixels.shape == (671, 671, 3)
+    assert decode_picture(picture(3, (672, 672)), 224).pixels.shape == (336, 336, 3)
+    full = resize(np.asarray(Image.open(io.BytesIO(data))), (224, 224))
+    assert np.abs(prepared(data, (224, 224)) - full).mean() < 0.01
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = gradient()
+    data = encoded(image, "JPEG", exif=exif, quality=95)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    result = prepare_picture(data, [(16, 16)])
+    assert (result.width, result.height) == upright.size
+    assert np.allclose(result.inputs[(16, 16)], resize(np.asarray(upright), (16, 16)), atol=1e-6)
+
+
+def test_broken_exif_does_not_lose_the_picture():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(encoded(gradient(), "JPEG", exif=exif))
+    start = data.index(b"Exif\0\0") + 6
+    data[start : start + 20] = b"\xff" * 20
+    assert prepare_picture(bytes(data), [(8, 8)]).width == 40
+
+
+@pytest.mark.parametrize(
+    ("mode", "format"),
+    [
+        ("RGB", "JPEG"),
+        ("RGB", "PNG"),
+        ("RGB", "WEBP"),
+        ("RGB", "BMP"),
+        ("RGB", "TIFF"),
+        ("RGB", "PPM"),
+        ("RGBA", "PNG"),
+        ("RGBA", "WEBP"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("LAB", "TIFF"),
+    ],
+)
+def test_every_mode_comes_out_in_its_colors(mode, format):
+    source = gradient()
+    image = source.convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else None
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        lab = ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        )
+        image = ImageCms.applyTransform(source, lab)
+    data = encoded(image or source.convert(mode), format)
+    expected = resize(np.asarray(source), (16, 16))
+    tolerance = 0.25 if mode == "LAB" else 0.1
+    assert np.abs(prepared(data, (16, 16)) - expected).mean() < tolerance
+
+
+@pytest.mark.parametrize(
+    ("image", "format"),
+    [
+        (gradient().convert("L"), "PNG"),
+        (gradient().convert("LA"), "PNG"),
+        (gradient().convert("1"), "PNG"),
+        (Image.fromarray(np.asarray(gradient().convert("L"), np.uint16) * 257), "PNG"),
+        (Image.fromarray(np.asarray(gradient().convert("L"), np.uint16) * 257), "TIFF"),
+        (Image.fromarray(np.asarray(gradient().convert("L"), np.int32) * 257), "TIFF"),
+        (Image.fromarray(np.asarray(gradient().convert("L"), np.float32)), "TIFF"),
+        (Image.fromarray(np.asarray(gradient().convert("L"), np.float32) / 255), "TIFF"),
+    ],
+)
+def test_gray_of_any_depth_is_gray(image, format):
+    result = prepared(encoded(image, format), (8, 8))
+    assert np.array_equal(result[..., 0], result[..., 1])
+    expected = resize(np.asarray(gradient().convert("L").convert("RGB")), (8, 8))
+    assert np.abs(result - expected).mean() < (0.12 if image.mode == "1" else 0.01)
+
+
+def test_transparency_lies_on_white():
+    clear = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    assert np.allclose(prepared(encoded(clear, "PNG"), (4, 4)), 1)
+    half = Image.new("RGBA", (20, 20), (0, 0, 0, 128))
+    assert np.allclose(prepared(encoded(half, "PNG"), (4, 4)), 127 / 255, atol=0.01)
+    keyed = Image.new("P", (20, 20), 3)
+    keyed.putpalette([0, 0, 0] * 4)
+    data = encoded(keyed, "PNG", transparency=3)
+    assert np.allclose(prepared(data, (4, 4)), 1)
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue", "green")]
+    for format in ("GIF", "WEBP", "PNG", "TIFF"):
+        data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+        red = prepared(data, (2, 2))[0, 0]
+        assert red[0] > 0.9, format
+        assert max(red[1:]) < 0.1, format
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty.jpg", "EmptyFile"),
+        ("text.jpg", "NotAnImage"),
+        ("truncated.jpg", "OSError"),
+        ("header.png", "NotAnImage|SyntaxError|OSError"),
+        ("bomb.ppm", "DecompressionBombError|TooManyPixels"),
+    ],
+)
+def test_broken_bytes_are_refused_by_name(name, reason):
+    with pytest.raises(UnreadablePicture) as refused:
+        prepare_picture(broken_files()[name], [(32, 32)])
+    assert refused.value.reason in reason.split("|")
+    assert str(refused.value)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_picture_is_refused_rather_than_padded(format, share):
+    data = picture(1, (200, 150), format)
+    with pytest.raises(UnreadablePicture):
+        prepare_picture(data[: int(len(data) * share)], [(32, 32)])
+
+
+def test_a_picture_that_claims_too_many_pixels_is_not_decoded():
+    side = int(MAX_PIXELS**0.5) + 1
+    with pytest.raises(UnreadablePicture) as refused:
+        prepare_picture(f"P6 {side} {side} 255\n".encode(), [(32, 32)])
+    assert refused.value.reason == "TooManyPixels"
+    assert f"{side} x {side}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"%PDF-1.4\n", b"<svg/>", b"\x00" * 99],
+)
+def test_formats_that_run_other_programs_are_no_images(data):
+    with pytest.raises(UnreadablePicture) as refused:
+        prepare_picture(data, [(32, 32)])
+    assert refused.value.reason == "NotAnImage"
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_bytes_give_a_picture_or_a_named_refusal(data):
+    format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]))
+    damaged = bytearray(picture(1, (60, 40), format))
+    for _ in range(data.draw(st.integers(1, 8))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        result = prepare_picture(bytes(damaged), [(16, 16)])
+    except UnreadablePicture as refused:
+        assert refused.reason  # noqa: PT017 (either outcome is right; a refusal must be named)
+    else:
+        assert np.isfinite(result.inputs[(16, 16)]).all()
