@@ -1,7 +1,7 @@
 """Image bytes -> RGB pixels -> a variant's size: the pinned recipe.
 
 `bilinear-aa-1`: JPEG by libjpeg-turbo's accurate DCT; where a JPEG is large, decoded at 1/2, 1/4
-or 1/8 while both sides stay at least 1.5 times the target; EXIF orientation applied; RGB, with
+or 1/8 while both sides stay at least twice the target; EXIF orientation applied; RGB, with
 transparency laid on white; bilinear with antialiasing to the exact size, in float32; no crop;
 values in [0, 1].
 
@@ -26,7 +26,7 @@ from scipy.sparse import csr_array
 RECIPE: Final = "bilinear-aa-1"
 MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; an RGB array of 360 MB
 LARGEST_USUAL_TARGET: Final = 224
-DECODE_MARGIN: Final = 1.5
+DECODE_MARGIN: Final = 2
 STRIPE_BYTES: Final = 32 << 20
 # Formats whose decoders run in this process on untrusted bytes; EPS, for one, runs Ghostscript.
 # A multi-picture MPO opens as JPEG. What this build of Pillow lacks, such as AVIF, is left out.
@@ -38,7 +38,10 @@ Size = tuple[int, int]  # height, width
 
 
 class UnreadablePicture(Exception):
-    """Bytes that are not a picture this recipe can read; `reason` names the kind of trouble."""
+    """Bytes that are not a picture this recipe can read.
+
+    `reason` is one of EmptyFile, NotAnImage, TruncatedFile, DamagedFile, TooManyPixels, OutOfMemory.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -96,7 +99,7 @@ class DecodedPicture:
 
 
 def decode_picture(data: bytes, target: int) -> DecodedPicture:
-    """The first frame of a picture, at least 1.5 times `target` pixels each way where it has them.
+    """The first frame of a picture, at least twice `target` pixels each way where it has them.
 
     Raises:
         UnreadablePicture: the bytes are empty, not a picture, truncated, damaged or too large.
@@ -111,13 +114,17 @@ def decode_picture(data: bytes, target: int) -> DecodedPicture:
         raise UnreadablePicture(
             "NotAnImage", f"its {len(data):,} bytes are in no image format that is read here"
         ) from None
+    except Image.DecompressionBombError as error:
+        raise UnreadablePicture("TooManyPixels", str(error)) from error
     except MemoryError as error:
-        raise UnreadablePicture("MemoryError", "there is not enough memory to decode it") from error
+        raise UnreadablePicture("OutOfMemory", "there is not enough memory to decode it") from error
     except Exception as error:
         # Pillow's decoders raise whatever their parsing stumbles over (OSError, SyntaxError,
         # struct.error, IndexError, ...): here it is the bytes that are wrong, not the code.
-        reason = type(error).__name__
-        raise UnreadablePicture(reason, str(error) or f"{reason} while decoding") from error
+        cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        raise UnreadablePicture(
+            "TruncatedFile" if cut_short else "DamagedFile", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _decode(data: bytes, target: int) -> DecodedPicture:
@@ -130,7 +137,7 @@ def _decode(data: bytes, target: int) -> DecodedPicture:
                 f"at most {MAX_PIXELS:,} are decoded",
             )
         picture_format = image.format or "unknown"
-        least = round(target * DECODE_MARGIN)
+        least = target * DECODE_MARGIN
         image.draft("RGB", (least, least))
         if _turn_upright(image):
             width, height = height, width

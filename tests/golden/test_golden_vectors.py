@@ -36,7 +36,7 @@ def compared(out, variant: str, golden: str):
     rows = dataset.pictures().to_pylist()
     assert len(rows) == len(expected)
     theirs = np.stack([expected[row["uri"].rsplit("/", 1)[-1]] for row in rows])
-    whole = np.array([min(row["width"], row["height"]) < 672 for row in rows])
+    whole = np.array([min(row["width"], row["height"]) < 896 for row in rows])
     return dataset.vectors(), theirs, whole
 
 

@@ -15,6 +15,8 @@ from transforms.pixels import (
     resize,
 )
 
+REASONS = ("NotAnImage", "TruncatedFile", "DamagedFile", "TooManyPixels")
+
 
 def encoded(image: Image.Image, format: str, **options) -> bytes:
     stream = io.BytesIO()
@@ -97,9 +99,9 @@ def test_a_large_jpeg_is_decoded_small_but_stays_large_enough():
     data = picture(3, (4000, 3000))
     decoded = decode_picture(data, 224)
     assert (decoded.width, decoded.height) == (4000, 3000)
-    assert min(decoded.pixels.shape[:2]) == 375
-    assert decode_picture(picture(3, (671, 671)), 224).pixels.shape == (671, 671, 3)
-    assert decode_picture(picture(3, (672, 672)), 224).pixels.shape == (336, 336, 3)
+    assert min(decoded.pixels.shape[:2]) == 750
+    assert decode_picture(picture(3, (895, 895)), 224).pixels.shape == (895, 895, 3)
+    assert decode_picture(picture(3, (896, 896)), 224).pixels.shape == (448, 448, 3)
     full = resize(np.asarray(Image.open(io.BytesIO(data))), (224, 224))
     assert np.abs(prepared(data, (224, 224)) - full).mean() < 0.01
 
@@ -204,15 +206,15 @@ def test_the_first_frame_of_an_animation_is_taken():
     [
         ("empty.jpg", "EmptyFile"),
         ("text.jpg", "NotAnImage"),
-        ("truncated.jpg", "OSError"),
-        ("header.png", "NotAnImage|SyntaxError|OSError"),
-        ("bomb.ppm", "DecompressionBombError|TooManyPixels"),
+        ("truncated.jpg", "TruncatedFile"),
+        ("header.png", "NotAnImage"),
+        ("bomb.ppm", "TooManyPixels"),
     ],
 )
 def test_broken_bytes_are_refused_by_name(name, reason):
     with pytest.raises(UnreadablePicture) as refused:
         prepare_picture(broken_files()[name], [(32, 32)])
-    assert refused.value.reason in reason.split("|")
+    assert refused.value.reason == reason
     assert str(refused.value)
 
 
@@ -252,6 +254,6 @@ def test_damaged_bytes_give_a_picture_or_a_named_refusal(data):
     try:
         result = prepare_picture(bytes(damaged), [(16, 16)])
     except UnreadablePicture as refused:
-        assert refused.reason  # noqa: PT017 (either outcome is right; a refusal must be named)
+        assert refused.reason in REASONS  # noqa: PT017 (either outcome is right)
     else:
         assert np.isfinite(result.inputs[(16, 16)]).all()
