@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from index.output_folder import OutputFolder
     from index.vector_index import VectorIndex
     from index.vector_space import VectorSpace
-    from transforms.image_embedder import ImageEmbedder
     from transforms.variants import Variant
 
 TIE: Final = 1e-5  # scores nearer than this are those of equal pictures
@@ -82,10 +81,16 @@ class SearchImages:
         if not (self.image or self.uri or self.vector):
             raise UsageError("nothing to search for: give --image, --uri or --vector")
         from index.output_folder import OutputFolder
+        from index.vector_index import VectorIndex
 
         output = OutputFolder.at(self.output)
         variant = self.variant or _only_index(output)
-        index, queries = self._open(output, variant)
+        index = VectorIndex.of_variant(output, variant.partition("=")[0])
+        queries = [
+            *self._by_image(index, variant),
+            *self._by_uri(output, index),
+            *self._by_vector(),
+        ]
         hits = [hit for query in queries for hit in find_neighbors(index, query, self.k)]
         if self.json:
             for hit in hits:
@@ -97,25 +102,14 @@ class SearchImages:
             print(f"report: {os.path.abspath(self.report)}", file=sys.stderr)
         return JobReport()
 
-    def _open(self, output: OutputFolder, variant: str) -> tuple[VectorIndex, list[Query]]:
-        """The index, and the queries prepared as its vectors were."""
-        from index.vector_index import VectorIndex
-
-        index_name, _, _ = variant.partition("=")
-        if not self.image:
-            index = VectorIndex.of_variant(output, index_name)
-            return index, [*self._by_uri(output, index), *self._by_vector()]
+    def _by_image(self, index: VectorIndex, variant: str) -> Iterator[Query]:
         from transforms.image_embedder import ImageEmbedder
-
-        index = VectorIndex.of_variant(output, index_name)
-        embedder = ImageEmbedder.open(_variant(variant, index.space), modules=self.modules)
-        index.space.require_same(embedder.space)
-        by_image = self._by_image(index, embedder)
-        return index, [*by_image, *self._by_uri(output, index), *self._by_vector()]
-
-    def _by_image(self, index: VectorIndex, embedder: ImageEmbedder) -> Iterator[Query]:
         from transforms.read_images import read_bytes
 
+        if not self.image:
+            return
+        embedder = ImageEmbedder.open(_variant(variant, index.space), modules=self.modules)
+        index.space.require_same(embedder.space)
         for name in self.image:
             try:
                 data = read_bytes(name)

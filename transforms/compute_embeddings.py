@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import apache_beam as beam
@@ -17,80 +17,71 @@ from transforms.module_store import ModuleFolder
 from transforms.progress import Address, send_progress
 
 BATCH_SIZE: Final = 32
-
-
-@dataclass
-class _Outcome:
-    """What became of some images of one variant.
-
-    Attributes:
-        rows: those that have a vector, ascending.
-        vectors: float32 [n, dim] arrays whose rows, one after the other, belong to `rows`.
-        errors: what went wrong, by row.
-    """
-
-    rows: list[int] = field(default_factory=list)
-    vectors: list[NDArray[np.float32]] = field(default_factory=list)
-    errors: dict[int, str] = field(default_factory=dict)
+MESSAGE_LENGTH: Final = 600
 
 
 def embed_batch(
-    engine: Engine, images: NDArray[np.float32], rows: Sequence[int], outcome: _Outcome
-) -> None:
-    """Compute one batch; where the module fails on it, its halves, until only culprits fail.
+    engine: Engine, images: NDArray[np.float32], vectors: NDArray[np.float32]
+) -> dict[int, Exception]:
+    """Compute a batch in place; where the module fails on it, its halves, until only culprits fail.
 
     Args:
         engine: of one variant.
         images: float32 [batch, height, width, 3] in [0, 1].
-        rows: what each image is called in the outcome.
-        outcome: what is added to.
+        vectors: float32 [batch, dim], to be filled; rows of culprits are left as they are.
+
+    Returns:
+        What the module raised, by the culprit's row in the batch.
     """
     try:
-        vectors = engine.embed(images)
+        vectors[:] = engine.embed(images)
     except Exception as error:  # a module raises what its graph holds: the picture is at fault
-        if len(rows) == 1:
-            outcome.errors[rows[0]] = f"{type(error).__name__}: {error}"
-            return
-        middle = len(rows) // 2
-        embed_batch(engine, images[:middle], rows[:middle], outcome)
-        embed_batch(engine, images[middle:], rows[middle:], outcome)
-        return
-    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(vectors), axis=1)
-    outcome.rows.extend(row for row, good in zip(rows, finite, strict=True) if good)
-    outcome.vectors.append(vectors[finite])
-    for row, good in zip(rows, finite, strict=True):
-        if not good:
-            outcome.errors[row] = "NotFinite: the module's vector holds NaN or infinity"
+        if len(images) == 1:
+            return {0: error}
+        middle = len(images) // 2
+        first = embed_batch(engine, images[:middle], vectors[:middle])
+        second = embed_batch(engine, images[middle:], vectors[middle:])
+        return first | {middle + row: raised for row, raised in second.items()}
+    return {}
 
 
 def embed_chunk(
     chunk: PreparedChunk, engines: Mapping[str, Engine], batch_size: int, progress: Address | None
 ) -> EmbeddedChunk:
     """The vectors of a chunk's pictures, batch by batch, every variant of a batch in turn."""
-    outcomes = {name: _Outcome() for name in engines}
     count = chunk.pictures.num_rows
-    for start in range(0, count, batch_size):
-        rows = range(start, min(start + batch_size, count))
-        for name, engine in engines.items():
-            images = chunk.inputs[engine.space.input_size][rows.start : rows.stop]
-            embed_batch(engine, images, rows, outcomes[name])
-        send_progress(progress, done=len(rows))
-    uris = chunk.pictures.column("uri")
-    failures = tuple(
-        Failure(uris[row].as_py(), "compute", message.split(":")[0], f"variant {name}: {message}")
-        for name, outcome in outcomes.items()
-        for row, message in sorted(outcome.errors.items())
-    )
-    embeddings = {
-        name: Embeddings(
-            rows=np.array(outcome.rows, np.int64),
-            vectors=np.concatenate(
-                [np.empty((0, engines[name].space.num_features), np.float32), *outcome.vectors]
-            ),
-        )
-        for name, outcome in outcomes.items()
+    vectors = {
+        name: np.full((count, engine.space.num_features), np.nan, np.float32)
+        for name, engine in engines.items()
     }
-    return EmbeddedChunk(chunk.number, chunk.pictures, embeddings, chunk.failures + failures)
+    raised: dict[str, dict[int, Exception]] = {name: {} for name in engines}
+    for start in range(0, count, batch_size):
+        batch = slice(start, start + batch_size)
+        for name, engine in engines.items():
+            images = chunk.inputs[engine.space.input_size][batch]
+            errors = embed_batch(engine, images, vectors[name][batch])
+            raised[name].update({start + row: error for row, error in errors.items()})
+        send_progress(progress, done=len(range(count)[batch]))
+
+    uris = chunk.pictures.column("uri")
+    embeddings = {}
+    failures = list(chunk.failures)
+    for name in engines:
+        finite = np.logical_and.reduce(np.isfinite(vectors[name]), axis=1)
+        embeddings[name] = Embeddings(np.flatnonzero(finite), vectors[name][finite])
+        for row in np.flatnonzero(~finite).tolist():
+            error, message = _describe(raised[name].get(row))
+            failures.append(
+                Failure(uris[row].as_py(), "compute", error, f"variant {name}: {message}")
+            )
+    return EmbeddedChunk(chunk.number, chunk.pictures, embeddings, tuple(failures))
+
+
+def _describe(raised: Exception | None) -> tuple[str, str]:
+    """The kind of an error and its text on one line; None stands for a vector with NaN or infinity."""
+    if raised is None:
+        return "NotFinite", "the module's vector holds NaN or infinity"
+    return type(raised).__name__, " ".join(str(raised).split())[:MESSAGE_LENGTH]
 
 
 @dataclass

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlparse
 
-from index.errors import ModuleUnavailable
+from index.errors import ModuleMismatch, ModuleUnavailable
+from index.vector_space import VectorSpace
 from transforms.engines.quiet_import import quiet_import
+from transforms.pixels import RECIPE
 from transforms.variants import HUB, ModuleFormat, Variant
 
 MIRROR_VARIABLE: Final = "LOOKALIKE_MODULES"
@@ -50,6 +52,20 @@ class ModuleFolder:
     format: ModuleFormat
     fingerprint: str
     found: str
+
+    def vector_space(self, loaded: Variant, signature: str) -> VectorSpace:
+        """The space of this module's vectors, once loading it has completed its variant."""
+        if loaded.input_size is None or loaded.output_width is None:
+            raise ModuleMismatch(f"variant {loaded.name!r} has no known input size or output width")
+        return VectorSpace(
+            variant=loaded.name,
+            handle=loaded.handle,
+            fingerprint=self.fingerprint,
+            signature=signature,
+            recipe=RECIPE,
+            input_size=loaded.input_size,
+            num_features=loaded.output_width,
+        )
 
 
 @dataclass(frozen=True)

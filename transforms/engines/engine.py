@@ -8,10 +8,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import ModuleMismatch, UsageError
+from index.errors import UsageError
 from index.vector_space import VectorSpace
 from transforms.module_store import ModuleFolder
-from transforms.pixels import RECIPE
 from transforms.variants import Variant
 
 ENGINES: Final = ("tensorflow",)
@@ -67,18 +66,3 @@ def load_engine(module: ModuleFolder, engine: str = "tensorflow") -> Engine:
     from transforms.engines.tensorflow_engine import TensorFlowEngine
 
     return TensorFlowEngine.load(module)
-
-
-def vector_space(module: ModuleFolder, variant: Variant, signature: str) -> VectorSpace:
-    """The space of a loaded module's vectors."""
-    if variant.input_size is None or variant.output_width is None:
-        raise ModuleMismatch(f"variant {variant.name!r} has no known input size or output width")
-    return VectorSpace(
-        variant=variant.name,
-        handle=variant.handle,
-        fingerprint=module.fingerprint,
-        signature=signature,
-        recipe=RECIPE,
-        input_size=variant.input_size,
-        num_features=variant.output_width,
-    )

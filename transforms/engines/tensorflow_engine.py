@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from index.errors import ModuleMismatch, ModuleUnavailable
 from index.vector_space import VectorSpace
-from transforms.engines.engine import vector_space
 from transforms.engines.input_check import check_images
 from transforms.engines.quiet_import import quiet_import
 from transforms.module_store import ModuleFolder
@@ -66,7 +65,7 @@ class TensorFlowEngine:
         return cls(
             variant=variant,
             signature=function.signature,
-            space=vector_space(module, variant, function.signature),
+            space=module.vector_space(variant, function.signature),
             _function=function,
         )
 
