@@ -29,6 +29,7 @@ EXIT_CODES: Final = (
     "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed"
 )
 DEBUG_VARIABLE: Final = "LOOKALIKE_DEBUG"
+INTERRUPTED: Final = 130  # as shells count: 128 + SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,16 +39,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         job = parse_job(arguments)
         report = job.run()
+        _print_facts(report)
+        sys.stdout.flush()
+        return report.exit_code
     except LookalikeError as error:
-        if os.environ.get(DEBUG_VARIABLE):
-            raise
-        print(f"lookalike: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, UsageError) else FAILED
-    except KeyboardInterrupt:
-        print("lookalike: interrupted", file=sys.stderr)
-        return 130
-    _print_facts(report)
-    return report.exit_code
+        return _explain(error, USAGE if isinstance(error, UsageError) else FAILED)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        return _explain(error, FAILED)
+    except KeyboardInterrupt as error:
+        return _explain(error, INTERRUPTED)
+
+
+def _explain(error: BaseException, code: int) -> int:
+    """One line for the user, or the whole story where it is asked for; the exit code."""
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    print(f"lookalike: {error or 'interrupted'}", file=sys.stderr)
+    return code
 
 
 def parse_job(arguments: Sequence[str]) -> Job:

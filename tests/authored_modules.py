@@ -72,19 +72,37 @@ def save_fussy_module(folder: Path, size: int, width: int) -> Path:
     return folder
 
 
+def image_size_attachment(height: int, width: int) -> bytes:
+    """As tensorflow-hub 0.12 wrote it: {1: "image_module_info", 2: {1: {1: height, 2: width}}}."""
+    size = bytes([8, height, 16, width])  # one-byte varints: below 128
+    info = bytes([10, len(size)]) + size
+    key = b"image_module_info"
+    return bytes([10, len(key)]) + key + bytes([18, len(info)]) + info
+
+
 def save_hub_module(
-    folder: Path, size: int, width: int, *, seed: int = 0, classes: int | None = None
+    folder: Path,
+    size: int,
+    width: int,
+    *,
+    seed: int = 0,
+    classes: int | None = None,
+    attached_size: tuple[int, int] | None = None,
 ) -> Path:
     """A module in TF1-hub format: tags {} and {train}, signatures `default` and by kind.
 
-    The graph for training adds noise, so that taking the wrong one shows.
+    The graph for training adds noise, so that taking the wrong one shows. With `attached_size` the
+    signature leaves height and width open, and an attachment of the graph names the default.
     """
     weights = Weights(width, seed)
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         kernel = v1.get_variable("kernel", initializer=weights.kernel, use_resource=True)
         dense = v1.get_variable("dense", initializer=weights.dense, use_resource=True)
-        images = v1.placeholder(tf.float32, (None, size, size, 3), "images")
+        shape = (None, None, None, 3) if attached_size else (None, size, size, 3)
+        images = v1.placeholder(tf.float32, shape, "images")
+        if attached_size:
+            v1.add_to_collection("hub_module_attachments", image_size_attachment(*attached_size))
         features = weights.network(images, kernel, dense)
         outputs = {"image_feature_vector": features}
         if classes is not None:

@@ -19,7 +19,7 @@ def shared(name: str) -> Path:
     """A folder of real modules, photographs or reference vectors; the test is skipped without it."""
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"real {name} are not here: put them in {name}/ beside this checkout's parent")
+        pytest.skip(f"there is no shared/{name} beside the checkout")
     return folder
 
 

@@ -158,7 +158,8 @@ def _local_reference(location: str) -> FileReference | None:
 
 
 def _is_list(location: str) -> bool:
-    return PurePosixPath(location).suffix in LIST_SUFFIXES and not _GLOB.search(location)
+    is_named_so = PurePosixPath(location).suffix in LIST_SUFFIXES
+    return is_named_so and not _GLOB.search(location) and not _is_folder(location)
 
 
 def _lines(location: str) -> list[str]:

@@ -12,6 +12,7 @@ from tests.authored_modules import (
 )
 from tests.conftest import TINY_SIZE, TINY_WIDTH, shared
 from transforms.engines.engine import load_engine
+from transforms.engines.hub_attachments import attached_image_size
 from transforms.engines.input_check import check_images
 from transforms.module_store import ModuleStore
 from transforms.variants import VARIANTS, Variant
@@ -67,6 +68,23 @@ def test_a_classification_module_gives_logits(tmp_path):
     engine = engine_of(save_hub_module(tmp_path / "c", 32, 24, classes=11))
     assert (engine.variant.output, engine.variant.num_classes) == ("logits", 11)
     assert engine.embed(images()).shape == (5, 11)
+
+
+def test_an_open_size_is_read_from_the_attachment(tmp_path):
+    engine = engine_of(save_hub_module(tmp_path / "m", 0, 24, attached_size=(40, 48)))
+    assert engine.variant.input_size == (40, 48)
+    assert engine.embed(images(2, (40, 48))).shape == (2, TINY_WIDTH)
+
+
+def test_a_size_that_nothing_says_is_asked_for(tmp_path):
+    open_module = save_hub_module(tmp_path / "m", 0, 24, attached_size=(0, 0))
+    with pytest.raises(ModuleMismatch, match="does not say what image size"):
+        engine_of(open_module)
+
+
+def test_real_modules_carry_their_size_as_an_attachment():
+    folder = shared("modules") / "tf1_format_mobilenet_v2_100_224/feature_vector"
+    assert attached_image_size(str(folder)) == (224, 224)
 
 
 def test_bytes_and_fractions_are_the_same_images(tiny_tf2):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.errors import ModuleMismatch, ModuleUnavailable
 from index.vector_space import VectorSpace
+from transforms.engines.hub_attachments import attached_image_size
 from transforms.engines.input_check import check_images
 from transforms.engines.quiet_import import quiet_import
 from transforms.module_store import ModuleFolder
@@ -97,7 +98,7 @@ def _hub_function(module: ModuleFolder, loaded: Any) -> ModuleFunction:
     return ModuleFunction(
         call=signature.prune(placeholder, signature.structured_outputs["default"]),
         signature="default",
-        input_size=_size_of(images.shape) or _attached_size(loaded),
+        input_size=_size_of(images.shape) or attached_image_size(module.path),
         output="logits" if "image_classification" in loaded.signatures else "feature_vector",
     )
 
@@ -158,21 +159,6 @@ def _size_of(shape: Any) -> tuple[int, int] | None:
     if shape.rank != 4 or shape[1] is None or shape[2] is None:
         return None
     return int(shape[1]), int(shape[2])
-
-
-def _attached_size(loaded: Any) -> tuple[int, int] | None:
-    """The default size that a TF1-hub image module carries as an attachment of its graph."""
-    from google.protobuf.any_pb2 import Any as AnyMessage
-    from tensorflow_hub.image_module_info_pb2 import ImageModuleInfo
-
-    for data in (
-        loaded.graph.get_collection("hub_module_attachments") if hasattr(loaded, "graph") else ()
-    ):
-        message, info = AnyMessage(), ImageModuleInfo()
-        message.ParseFromString(data.value.SerializeToString())
-        if message.Unpack(info) and info.default_image_size.height:
-            return int(info.default_image_size.height), int(info.default_image_size.width)
-    return None
 
 
 def _complete(module: ModuleFolder, function: ModuleFunction) -> Variant:
