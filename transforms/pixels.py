@@ -16,7 +16,7 @@ import io
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from scipy.sparse import csr_array
 
 RECIPE: Final = "bilinear-aa-1"
 MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; an RGB array of 360 MB
+MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
 LARGEST_USUAL_TARGET: Final = 224
 DECODE_MARGIN: Final = 2
 STRIPE_BYTES: Final = 32 << 20
@@ -77,7 +78,12 @@ def prepare_picture(data: bytes, sizes: Collection[Size]) -> PreparedPicture:
     inputs = {}
     for target, members in sorted(by_class.items()):
         decoded = decode_picture(data, target)
-        inputs.update({size: resize(decoded.pixels, size) for size in members})
+        try:
+            inputs.update({size: resize(decoded.pixels, size) for size in members})
+        except MemoryError as error:
+            raise UnreadablePicture(
+                "OutOfMemory", "there is not enough memory to resize it"
+            ) from error
     return PreparedPicture(decoded.width, decoded.height, decoded.format, inputs)
 
 
@@ -130,11 +136,11 @@ def decode_picture(data: bytes, target: int) -> DecodedPicture:
 def _decode(data: bytes, target: int) -> DecodedPicture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS:
+        if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
             raise UnreadablePicture(
                 "TooManyPixels",
-                f"the picture claims {width} x {height} = {width * height:,} pixels; "
-                f"at most {MAX_PIXELS:,} are decoded",
+                f"the picture claims {width} x {height} = {width * height:,} pixels; at most "
+                f"{MAX_PIXELS:,} are decoded, and at most {MAX_SIDE:,} a side",
             )
         picture_format = image.format or "unknown"
         least = target * DECODE_MARGIN
@@ -173,9 +179,9 @@ def _eight_bits(gray: NDArray[np.generic]) -> NDArray[np.uint8]:
     """
     values = np.nan_to_num(gray.astype(np.float32))
     if np.issubdtype(gray.dtype, np.floating):
-        scale = 255.0 if values.max() <= 1 else 1.0
+        scale = 255.0 if values.max() <= 1 else 1.0  # both conventions are in use
     else:
-        scale = 1.0 if gray.dtype.itemsize > 2 and values.max() <= 255 else 255 / 65535
+        scale = 255 / 65535  # Pillow gives integers beyond 8 bits in the range of 16
     rounded: NDArray[np.uint8] = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
     return rounded
 
@@ -195,21 +201,34 @@ def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
     """
     height, width, _ = pixels.shape
     rows, columns = size
-    down = _resize_matrix(height, rows)
-    squeezed = np.empty((rows, width, 3), np.float32)
+    # The side whose resize leaves less to carry over goes first: a picture of 1 x 100,000 pixels
+    # would otherwise become 224 x 100,000 in between.
+    if rows * width <= height * columns:
+        resized = _turned(_resize_rows(_turned(_resize_rows(pixels, rows)), columns))
+    else:
+        resized = _resize_rows(_turned(_resize_rows(_turned(pixels), columns)), rows)
+    scaled: NDArray[np.float32] = resized / np.float32(255)
+    return np.clip(scaled, 0, 1, out=scaled)  # weights add up to 1 but for rounding
+
+
+def _turned(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Rows as columns: [height, width, 3] -> [width, height, 3]."""
+    return pixels.transpose(1, 0, 2)
+
+
+def _resize_rows(pixels: NDArray[Any], rows: int) -> NDArray[np.float32]:
+    """Resize the first axis, a stripe of columns at a time: float32 [rows, width, 3]."""
+    height, width, _ = pixels.shape
+    weights = _resize_matrix(height, rows)
+    resized = np.empty((rows, width, 3), np.float32)
     stripe = max(1, STRIPE_BYTES // (height * 3 * 4))
     for left in range(0, width, stripe):
-        part = pixels[:, left : left + stripe].astype(np.float32)
-        flat = down @ part.reshape(height, -1)
-        squeezed[:, left : left + stripe] = flat.reshape(rows, -1, 3)
-    sideways = squeezed.transpose(1, 0, 2).reshape(width, rows * 3)
-    resized = (_resize_matrix(width, columns) @ sideways).reshape(columns, rows, 3)
-    scaled = resized.transpose(1, 0, 2) / np.float32(255)
-    clipped: NDArray[np.float32] = np.clip(scaled, 0, 1)  # weights add up to 1 but for rounding
-    return clipped
+        part = np.ascontiguousarray(pixels[:, left : left + stripe], np.float32)
+        resized[:, left : left + stripe] = (weights @ part.reshape(height, -1)).reshape(rows, -1, 3)
+    return resized
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _resize_matrix(source: int, target: int) -> csr_array:
     """The weights of every source pixel in every target pixel: float32 sparse [target, source].
 

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -73,6 +74,29 @@ def test_a_wide_picture_resized_in_stripes_is_the_same(monkeypatch):
     whole = resize(pixels, (24, 24))
     monkeypatch.setattr("transforms.pixels.STRIPE_BYTES", 50 * 3 * 4 * 17)
     assert np.array_equal(resize(pixels, (24, 24)), whole)
+
+
+@pytest.mark.parametrize("shape", [(1, 90_000), (90_000, 1), (3, 30_000), (30_000, 2)])
+def test_a_picture_of_extreme_shape_takes_little_memory(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    tracemalloc.start()
+    small = resize(pixels, (224, 224))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100 << 20
+    assert abs(small.mean() - pixels.mean() / 255) < 0.01
+
+
+@pytest.mark.parametrize("shape", [(6_000_000, 1), (1, 110_000)])
+def test_a_side_that_is_too_long_is_refused(shape):
+    with pytest.raises(UnreadablePicture) as refused:
+        prepare_picture(encoded(Image.new("1", shape), "PNG"), [(32, 32)])
+    assert refused.value.reason == "TooManyPixels"
+
+
+def test_dark_pictures_of_16_bits_stay_dark():
+    dark = b"P5 4 4 65535\n" + b"\x00\x64" * 16
+    assert prepared(dark, (2, 2)).max() < 0.01
 
 
 def test_the_same_size_is_the_same_picture():
