@@ -29,6 +29,7 @@ MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
 LARGEST_USUAL_TARGET: Final = 224
 DECODE_MARGIN: Final = 2
 STRIPE_BYTES: Final = 32 << 20
+WIDE: Final = 4
 # Formats whose decoders run in this process on untrusted bytes; EPS, for one, runs Ghostscript.
 # A multi-picture MPO opens as JPEG. What this build of Pillow lacks, such as AVIF, is left out.
 _WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
@@ -201,9 +202,9 @@ def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
     """
     height, width, _ = pixels.shape
     rows, columns = size
-    # The side whose resize leaves less to carry over goes first: a picture of 1 x 100,000 pixels
-    # would otherwise become 224 x 100,000 in between.
-    if rows * width <= height * columns:
+    # Rows first, as pixels lie in memory; but a picture 1 pixel high and 100,000 wide would then be
+    # 224 x 100,000 in between.
+    if width <= WIDE * height:
         resized = _turned(_resize_rows(_turned(_resize_rows(pixels, rows)), columns))
     else:
         resized = _resize_rows(_turned(_resize_rows(_turned(pixels), columns)), rows)
