@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 def requirements() -> list[str]:
     lines = (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not line.startswith(("#", "pytest"))]
 
 
 setup(
@@ -33,8 +33,9 @@ setup(
             "hypothesis>=6.150",
             "import-linter>=2.5",
             "mypy>=2.0",
+            "pytest>=9,<10",
             "ruff>=0.15",
         ],
     },
-    entry_points={"console_scripts": ["lookalike = pipelines.command_line:main"]},
+    entry_points={"console_scripts": ["lookalike = pipelines.command_line:console"]},
 )

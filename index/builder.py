@@ -50,11 +50,17 @@ def build_index(
     factory_string = options.factory_string or choose_factory_string(
         len(dataset), dim, max_bytes=options.max_bytes, min_recall=options.min_recall
     )
-    index = _empty_index(dim, factory_string)
-    if not index.is_trained:
-        index.train(_training_sample(dataset))
-    for batch in dataset.batches():
-        index.add(unit_vectors(batch.vectors))
+    try:
+        index = faiss.index_factory(dim, factory_string, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(_training_sample(dataset))
+        for batch in dataset.batches():
+            index.add(unit_vectors(batch.vectors))
+    except RuntimeError as error:
+        raise UsageError(
+            f"FAISS cannot build {factory_string!r} from {len(dataset):,} vectors of width {dim}: "
+            f"{str(error).strip().splitlines()[-1]}"
+        ) from error
     queries = sample_queries(dataset)
     setting, recall = _tune(index, dataset, queries, options.min_recall)
 
@@ -74,16 +80,6 @@ def build_index(
     folder.write("rows.parquet", rows)
     manifest.write(folder)
     return manifest
-
-
-def _empty_index(dim: int, factory_string: str) -> Any:
-    try:
-        return faiss.index_factory(dim, factory_string, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        raise UsageError(
-            f"FAISS knows no index {factory_string!r} for vectors of width {dim}: "
-            f"{str(error).splitlines()[-1]}"
-        ) from error
 
 
 def _training_sample(dataset: EmbeddingDataset) -> NDArray[np.float32]:

@@ -158,10 +158,13 @@ class EmbeddingDataset:
         empty = PICTURE_SCHEMA.append(pa.field("part", pa.int32()))
         return empty.append(pa.field("row", pa.int32())).empty_table()
 
-    def vector_at(self, part: int, row: int) -> NDArray[np.float32]:
-        """The stored vector, float32 [num_features], of a picture listed by `pictures()`."""
-        vector: NDArray[np.float32] = self._batch(self._table(part).slice(row, 1)).vectors[0]
-        return vector
+    def vectors_at(self, parts: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The stored vectors, float32 [n, num_features], of n pictures listed by `pictures()`."""
+        vectors = np.empty((len(parts), self.space.num_features), np.float32)
+        for part in np.unique(parts).tolist():
+            asked = parts == part
+            vectors[asked] = self._batch(self._table(part)).vectors[rows[asked]]
+        return vectors
 
     def _table(self, number: int) -> pa.Table:
         part = self.record.parts[number]
@@ -185,6 +188,8 @@ def only_variant(variants: list[str], *, where: str) -> str:
     """The one variant of an output; OutputMissing, naming them, where there is a choice or none."""
     if len(variants) == 1:
         return variants[0]
+    if not variants:
+        raise OutputMissing(f"{where} does not exist, or is empty; make it first")
     raise OutputMissing(
         f"{where} holds {len(variants)} variants ({', '.join(variants)}); name one with --variant"
     )

@@ -10,6 +10,7 @@ LookalikeError              something its reader can act on: one line, exit code
 ├── InvalidInput            an array that must not reach a module or an index
 └── ArtifactError           something on disk
     ├── OutputExists        a finished output stands where a new one was asked for
+    ├── OutputBusy          another run is writing there
     ├── OutputMissing       no finished output where one was expected
     ├── ArtifactDamaged     a file that is not what its manifest says
     └── SpaceMismatch       vectors of two different spaces, which must not be compared
@@ -54,6 +55,10 @@ class ArtifactError(LookalikeError):
 
 class OutputExists(ArtifactError):
     """A finished output stands where a new one was asked for."""
+
+
+class OutputBusy(ArtifactError):
+    """Another run is writing there."""
 
 
 class OutputMissing(ArtifactError):

@@ -9,6 +9,7 @@ from index.errors import UsageError
 
 EXACT_COUNT: Final = 100_000  # above it one exact query reads more than a second's worth of memory
 HNSW_LINKS: Final = 32
+TRAINING_PER_LIST: Final = 39  # what FAISS asks for
 HNSW_LINK_BYTES: Final = 2 * HNSW_LINKS * 4 + 16
 
 
@@ -49,10 +50,10 @@ def choose_factory_string(
         if count * (dim + HNSW_LINK_BYTES) <= max_bytes:
             return f"HNSW{HNSW_LINKS},SQ8"
         if count * (dim + 8) <= max_bytes:
-            lists = 2 ** round(math.log2(4 * math.sqrt(count)))
-            return f"IVF{max(lists, 16)},SQ8"
+            wanted = 2 ** round(math.log2(4 * math.sqrt(count)))
+            return f"IVF{max(1, min(wanted, count // TRAINING_PER_LIST))},SQ8"
     least = exact_bytes if min_recall == 1 else count * (dim + 8)
     raise UsageError(
         f"{count:,} vectors of width {dim} at recall {min_recall} take at least "
-        f"{least / 2**30:.2f} GiB of memory, --max-memory allows {max_bytes / 2**30:.2f} GiB"
+        f"{least / 2**20:,.1f} MiB of memory, --max-memory allows {max_bytes / 2**20:,.1f} MiB"
     )

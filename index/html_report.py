@@ -44,12 +44,11 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence, and rows of pictures or lines of a table under it."""
+    """A heading, a sentence, and rows of pictures under it."""
 
     heading: str
     note: str
-    rows: Sequence[PictureRow] = ()
-    table: Sequence[Sequence[str]] = ()  # the first line is the heading of the columns
+    rows: Sequence[PictureRow]
 
 
 def render_report(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:

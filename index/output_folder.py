@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 import pyarrow.fs
 
-from index.errors import ArtifactDamaged, OutputExists, OutputMissing
+from index.errors import ArtifactDamaged, OutputMissing, UsageError
 
 MANIFEST = "manifest.json"
 EMBEDDINGS = "embeddings"
 FAILURES = "failures"
 INDEX = "index"
 DUPLICATES = "duplicates"
-ARTIFACTS = (MANIFEST, EMBEDDINGS, FAILURES, INDEX, DUPLICATES)
-UNFINISHED = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
+ARTIFACTS = (EMBEDDINGS, FAILURES, INDEX, DUPLICATES, MANIFEST)
 
 
 def variant_partition(variant: str) -> str:
@@ -40,11 +37,16 @@ class OutputFolder:
 
     @classmethod
     def at(cls, location: str | os.PathLike[str]) -> OutputFolder:
-        """The folder at a local path, or at a gs:// or s3:// URI; it need not exist yet."""
+        """The folder at a local path; it need not exist yet.
+
+        Raises:
+            UsageError: an empty path, or a URI: artefacts are written to local folders for now.
+        """
         text = os.fspath(location)
-        if "://" in text:
-            filesystem, root = pyarrow.fs.FileSystem.from_uri(text)
-            return cls(filesystem, root.rstrip("/"))
+        if not text or "://" in text:
+            raise UsageError(
+                f"{text!r} cannot hold artefacts; it must be the path of a local folder"
+            )
         return cls(pyarrow.fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text)))
 
     def folder(self, *names: str) -> OutputFolder:
@@ -101,19 +103,3 @@ class OutputFolder:
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
-
-
-@contextmanager
-def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterator[OutputFolder]:
-    """A hidden folder to fill, renamed to the variant's partition of `parent` when the block ends.
-
-    Raises:
-        OutputExists: the partition is there and `overwrite` is not asked for.
-    """
-    partition = variant_partition(variant)
-    if parent.exists(partition) and not overwrite:
-        raise OutputExists(f"{parent.path(partition)} is finished; pass --overwrite to replace it")
-    unfinished = f"{UNFINISHED}-{partition}"
-    parent.delete(unfinished)
-    yield parent.folder(unfinished)
-    parent.move(unfinished, partition)

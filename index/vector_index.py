@@ -80,7 +80,7 @@ class VectorIndex:
             return cls.open(root.folder(INDEX, variant_partition(variant)), query_space=query_space)
         except OutputMissing:
             raise OutputMissing(
-                f"{root.root} holds no index of variant {variant!r}; "
+                f"{root.root} holds no index of variant {variant!r}; where it holds its embeddings, "
                 f"build it with: lookalike index {root.root} --variant {variant}"
             ) from None
 
@@ -88,6 +88,11 @@ class VectorIndex:
     def space(self) -> VectorSpace:
         """What the indexed vectors mean."""
         return self.manifest.space
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the index compares the very vectors it was built from."""
+        return self.manifest.factory_string == "Flat"
 
     def __len__(self) -> int:
         return self.manifest.count

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.job import JobReport, flag, fraction, memory_size
+from pipelines.job import JobReport, above_zero, flag, memory_size
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,10 @@ class BuildIndex:
         "whose embeddings; may be left out where there is one", default=None, metavar="NAME"
     )
     min_recall: float = flag(
-        "the recall@10 to reach; 1 asks for exact search", default=0.95, parse=fraction, metavar="R"
+        "the recall@10 to reach; 1 asks for exact search",
+        default=0.95,
+        parse=above_zero,
+        metavar="R",
     )
     max_memory: int = flag(
         "what the index may take, such as 4GB", default=4 << 30, parse=memory_size, metavar="SIZE"
@@ -33,10 +36,12 @@ class BuildIndex:
         """Build beside the old index, then rename into place."""
         from index.builder import IndexOptions, build_index
         from index.embedding_dataset import EmbeddingDataset
-        from index.output_folder import INDEX, OutputFolder, replacing, variant_partition
+        from index.output_folder import INDEX, OutputFolder, variant_partition
+        from index.publishing import replacing
+        from transforms.variants import stored_name
 
         output = OutputFolder.at(self.output)
-        dataset = EmbeddingDataset.open(output, self.variant)
+        dataset = EmbeddingDataset.open(output, stored_name(self.variant))
         options = IndexOptions(self.max_memory, self.min_recall, self.factory)
         with replacing(
             output.folder(INDEX), dataset.space.variant, overwrite=self.overwrite

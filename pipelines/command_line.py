@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
 from index.errors import LookalikeError, UsageError
 from pipelines.job import FAILED, USAGE, Flag, Job, JobReport, flags_of
+from transforms.quiet_libraries import DEBUG_VARIABLE, quiet_libraries
 
 # Sub-command -> where its job is, and what it does. Importing a job's file is cheap: it imports
 # what is heavy when it runs.
@@ -28,14 +27,18 @@ JOBS: Final = {
 EXIT_CODES: Final = (
     "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed"
 )
-DEBUG_VARIABLE: Final = "LOOKALIKE_DEBUG"
 INTERRUPTED: Final = 130  # as shells count: 128 + SIGINT
 
 
+def console() -> int:
+    """The `lookalike` command: quiet libraries, then `main`."""
+    quiet_libraries()
+    return main()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run a command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _quiet_libraries()
     try:
         job = parse_job(arguments)
         report = job.run()
@@ -136,18 +139,27 @@ def _add_flag(
     names = ([how.short] if how.short else []) + names
     if field.default is False:
         parser.add_argument(*names, dest=name, help=text, action="store_true")
-        return
-    parser.add_argument(
-        *names,
-        dest=name,
-        help=text,
-        type=how.parse,
-        metavar=how.metavar,
-        choices=how.choices,
-        nargs="+" if how.many else None,
-        required=required,
-        default=None if required else field.default,
-    )
+    elif how.many:
+        parser.add_argument(
+            *names,
+            dest=name,
+            help=text,
+            metavar=how.metavar,
+            nargs="+",
+            action="extend",
+            default=[],
+        )
+    else:
+        parser.add_argument(
+            *names,
+            dest=name,
+            help=text,
+            type=how.parse,
+            metavar=how.metavar,
+            choices=how.choices,
+            required=required,
+            default=None if required else field.default,
+        )
 
 
 def _split_beam_flags(arguments: list[str], *, own: set[str]) -> tuple[list[str], list[str]]:
@@ -191,17 +203,5 @@ def _version() -> str:
         return "lookalike, not installed"
 
 
-def _quiet_libraries() -> None:
-    """Keep the libraries' start-up lines and warnings from the user, unless asked for."""
-    if os.environ.get(DEBUG_VARIABLE):
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    for name in ("apache_beam", "tensorflow", "absl", "root"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is raised, too
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(console())

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.engines.quiet_import import quiet_import
+from transforms.quiet_libraries import quiet_import
 
 with quiet_import():
     import keras

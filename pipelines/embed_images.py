@@ -5,28 +5,28 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from index.errors import OutputExists, OutputMissing, PipelineFailed
+from index.errors import ArtifactDamaged, OutputExists, OutputMissing, PipelineFailed
 from index.manifest import EmbeddingsManifest, VariantRecord
 from index.output_folder import (
     ARTIFACTS,
-    DUPLICATES,
     EMBEDDINGS,
     FAILURES,
-    INDEX,
     MANIFEST,
-    UNFINISHED,
     OutputFolder,
 )
+from index.publishing import LOCK, UNFINISHED, only_writer, publish, settle
 from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction, positive
 
 if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     from transforms.embedding_plan import EmbeddingPlan
     from transforms.engines.engine import Engine
     from transforms.module_store import ModuleFolder
-    from transforms.progress import Address
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class EmbedImages:
         default=None,
         metavar="DIR",
     )
-    engine: str = flag("what runs the modules", default="tensorflow", choices=("tensorflow",))
+    engine: str = flag("what runs the modules", default="tensorflow", metavar="ENGINE")
     batch_size: int = flag("pictures a call of a module", default=32, parse=positive, metavar="N")
     max_failure_rate: float = flag(
         "exit with 3 when a larger share of the pictures cannot be used",
@@ -65,7 +65,7 @@ class EmbedImages:
 
     def run(self) -> JobReport:
         """List, plan, run the pipeline, and publish what it wrote."""
-        from pipelines.progress_line import show_progress
+        from pipelines.start_beam import start_beam
         from transforms.embedding_plan import plan_embedding
         from transforms.engines.engine import load_engine
         from transforms.list_images import list_images
@@ -74,43 +74,52 @@ class EmbedImages:
 
         output = OutputFolder.at(self.output)
         wanted = parse_variants(self.variants)
-        _require_free(output, overwrite=self.overwrite)
-        modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
-        listing = list_images(
-            self.inputs, apart_from=[output.path(name) for name in (*ARTIFACTS, UNFINISHED)]
-        )
-        plan = plan_embedding(listing.files, listing.failures)
-        engines = tuple(load_engine(module, self.engine) for module in modules)
+        options = start_beam(self.beam_args)
+        with only_writer(output):
+            settle(output, MANIFEST)
+            _require_free(output, overwrite=self.overwrite)
+            modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
+            own = [output.path(name) for name in (*ARTIFACTS, UNFINISHED, LOCK)]
+            listing = list_images(self.inputs, apart_from=own)
+            plan = plan_embedding(listing.files, listing.failures)
+            engines = tuple(load_engine(module, self.engine) for module in modules)
 
-        output.delete(UNFINISHED)
-        with show_progress(plan.pictures) as progress:
-            self._run_pipeline(plan, modules, engines, output.folder(UNFINISHED), progress)
-        manifest = self._publish(plan, engines, output)
-        return self._report(manifest, output)
+            output.delete(UNFINISHED)
+            staged = output.folder(UNFINISHED, uuid.uuid4().hex)  # no other run's workers know it
+            self._run_pipeline(options, plan, modules, engines, staged)
+            manifest = self._describe(plan, engines, staged)
+            manifest.write(staged)
+            publish(output, staged, (EMBEDDINGS, FAILURES, MANIFEST), stale=ARTIFACTS)
+            output.delete(UNFINISHED)
+        return self._report(manifest, modules, output)
 
     def _run_pipeline(
         self,
+        options: PipelineOptions,
         plan: EmbeddingPlan,
         modules: tuple[ModuleFolder, ...],
         engines: tuple[Engine, ...],
         folder: OutputFolder,
-        progress: Address,
     ) -> None:
         import apache_beam as beam
 
-        from pipelines.beam_options import pipeline_options
+        from pipelines.progress_line import show_progress
         from transforms.compute_embeddings import ComputeEmbeddings
         from transforms.plan_chunks import PlanChunks
         from transforms.prepare_inputs import PrepareInputs
+        from transforms.quiet_libraries import held_stderr
         from transforms.read_images import ReadImages
         from transforms.write_embeddings import WriteEmbeddings
         from transforms.write_failures import WriteFailures
 
         spaces = tuple(engine.space for engine in engines)
         sizes = tuple(dict.fromkeys(space.input_size for space in spaces))
-        options = pipeline_options(self.beam_args)
         try:
-            with beam.Pipeline(options=options) as pipeline:
+            with (
+                held_stderr(show_on_error=False),
+                show_progress(plan.pictures) as progress,
+                beam.Pipeline(options=options) as pipeline,
+            ):
                 chunks = pipeline | "Plan chunks" >> PlanChunks(plan)
                 images = chunks | "Read images" >> ReadImages(progress)
                 prepared = images | "Prepare inputs" >> PrepareInputs(sizes, progress)
@@ -120,17 +129,18 @@ class EmbedImages:
                 written = embedded | "Write embeddings" >> WriteEmbeddings(folder, spaces)
                 written | "Write failures" >> WriteFailures(folder)
         except Exception as error:  # runners wrap what a stage raised in errors of their own
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from error
             raise PipelineFailed(
                 f"the pipeline stopped: {_last_line(error)}; nothing was published in {self.output}"
             ) from error
 
-    def _publish(
-        self, plan: EmbeddingPlan, engines: tuple[Engine, ...], output: OutputFolder
+    def _describe(
+        self, plan: EmbeddingPlan, engines: tuple[Engine, ...], staged: OutputFolder
     ) -> EmbeddingsManifest:
-        """Rename what the run wrote into place, the manifest last."""
-        from transforms.write_failures import CHUNKS, read_chunk_records
+        """The manifest of what the run wrote; PipelineFailed where a planned chunk is missing."""
+        from transforms.write_failures import read_chunk_records
 
-        staged = output.folder(UNFINISHED)
         records = read_chunk_records(staged)
         complete = {record.number for record in records}
         missing = [chunk.number for chunk in plan.chunks if chunk.number not in complete]
@@ -147,28 +157,25 @@ class EmbedImages:
             variants[name] = VariantRecord(
                 space=engine.space, engine=engine.name, rows=rows, parts=parts
             )
-        manifest = EmbeddingsManifest(
+        return EmbeddingsManifest(
             inputs=tuple(self.inputs),
             pictures=plan.pictures,
             failures=sum(record.failed_pictures for record in records),
             failure_files=tuple(one.failure_file for one in records if one.failure_file),
             variants=variants,
         )
-        staged.delete(CHUNKS)
-        output.delete(MANIFEST)
-        for stale in (INDEX, DUPLICATES, EMBEDDINGS, FAILURES):
-            output.delete(stale)
-        for made in staged.names():
-            output.move(f"{UNFINISHED}/{made}", made)
-        manifest.write(output)
-        output.delete(UNFINISHED)
-        return manifest
 
-    def _report(self, manifest: EmbeddingsManifest, output: OutputFolder) -> JobReport:
+    def _report(
+        self, manifest: EmbeddingsManifest, modules: tuple[ModuleFolder, ...], output: OutputFolder
+    ) -> JobReport:
         rate = manifest.failures / manifest.pictures
         facts = {"pictures": f"{manifest.pictures:,}"}
-        for name, record in manifest.variants.items():
-            facts[name] = f"{record.rows:,} rows of width {record.space.num_features}"
+        for module in modules:
+            record = manifest.variants[module.variant.name]
+            width = record.space.num_features
+            facts[module.variant.name] = (
+                f"{record.rows:,} rows of width {width}; module from the {module.found}"
+            )
         facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
         if manifest.failures:
             facts["failures"] += f", each with its reason in {output.path(FAILURES)}"
@@ -185,14 +192,14 @@ def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
         EmbeddingsManifest.read(output)
     except OutputMissing:
         ours = output.exists(UNFINISHED)
-        foreign = [
-            name for name in (EMBEDDINGS, FAILURES, INDEX, DUPLICATES) if output.exists(name)
-        ]
+        foreign = [name for name in ARTIFACTS if output.exists(name)]
         if foreign and not ours:
             raise OutputExists(
                 f"{output.root} holds {', '.join(foreign)} but no manifest.json, so it is not an "
                 "output of lookalike; choose another folder"
             ) from None
+    except ArtifactDamaged as error:
+        raise OutputExists(f"{error}; move {output.root} away, or choose another folder") from error
     else:
         if not overwrite:
             raise OutputExists(

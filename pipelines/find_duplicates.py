@@ -17,8 +17,9 @@ from index.duplicate_groups import (
     groups_table,
 )
 from index.manifest import DuplicatesManifest, StoredFile
-from index.output_folder import DUPLICATES, OutputFolder, replacing, variant_partition
-from pipelines.job import JobReport, flag, fraction
+from index.output_folder import DUPLICATES, OutputFolder, variant_partition
+from index.publishing import replacing
+from pipelines.job import JobReport, above_zero, flag
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +42,7 @@ class FindDuplicates:
     threshold: float = flag(
         "the least cosine of a near duplicate to the picture kept",
         default=0.9,
-        parse=fraction,
+        parse=above_zero,
         metavar="COSINE",
     )
     keep: KeepPolicy = flag("which of a group", default="largest", choices=KEEP_POLICIES)
@@ -50,9 +51,12 @@ class FindDuplicates:
     def run(self) -> JobReport:
         """Write groups.parquet and report.html beside the old ones, then rename into place."""
         from index.embedding_dataset import EmbeddingDataset
+        from pipelines.start_beam import start_beam
+        from transforms.variants import stored_name
 
+        start_beam()  # its filesystems read pictures for the report
         output = OutputFolder.at(self.output)
-        dataset = EmbeddingDataset.open(output, self.variant)
+        dataset = EmbeddingDataset.open(output, stored_name(self.variant))
         variant = dataset.space.variant
         with replacing(output.folder(DUPLICATES), variant, overwrite=self.overwrite) as folder:
             manifest = self._write(dataset, folder)
@@ -123,16 +127,16 @@ class FindDuplicates:
 
 def _group_row(group: DuplicateGroup, pictures: pa.Table) -> PictureRow:
     from index.html_report import PictureCard, PictureRow
-    from pipelines.page_pictures import thumbnail_of
+    from pipelines.load_thumbnails import load_thumbnail
 
     uris = pictures.column("uri")
     kept = uris[group.keep].as_py()
-    cards = [PictureCard(kept, thumbnail_of(kept), "keep", "kept")]
+    cards = [PictureCard(kept, load_thumbnail(kept), "keep", "kept")]
     for duplicate in group.duplicates[:SHOWN_MEMBERS]:
         uri = uris[duplicate.picture].as_py()
         exact = duplicate.kind == "exact"
         caption = "exact copy" if exact else f"{duplicate.score:.4f}"
-        cards.append(PictureCard(uri, thumbnail_of(uri), caption, duplicate.kind))
+        cards.append(PictureCard(uri, load_thumbnail(uri), caption, duplicate.kind))
     hidden = len(group.duplicates) - SHOWN_MEMBERS
     more = f" ({hidden} more in groups.parquet)" if hidden > 0 else ""
     return PictureRow(f"{len(group.duplicates) + 1} pictures{more}", cards)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -74,18 +76,25 @@ def fraction(text: str) -> float:
     >>> fraction("0.05")
     0.05
     """
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 1:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} must be a number from 0 to 1")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise ArgumentTypeError(f"{text!r} must be a number above 0 and at most 1")
     return value
 
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
 
 
 def memory_size(text: str) -> int:
@@ -98,7 +107,15 @@ def memory_size(text: str) -> int:
     upper = text.strip().upper().replace("IB", "B")
     for unit, factor in units.items():
         if upper.endswith(unit):
-            value = int(float(upper.removesuffix(unit)) * factor)
-            if value > 0:
-                return value
-    raise ValueError(text)
+            value = _number(upper.removesuffix(unit)) * factor
+            if 1 <= value < 1 << 60:
+                return int(value)
+            break
+    raise ArgumentTypeError(f"{text!r} must be a size with its unit, such as 500MB or 4GB")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan  # in no range

@@ -15,18 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.errors import InvalidInput, LookalikeError, UsageError
+from index.unit_vectors import check_vectors, unit_vectors
 from pipelines.job import JobReport, flag, positive
 
 if TYPE_CHECKING:
+    from index.embedding_dataset import EmbeddingDataset
     from index.output_folder import OutputFolder
     from index.vector_index import VectorIndex
     from index.vector_space import VectorSpace
     from transforms.variants import Variant
 
 TIE: Final = 1e-5  # scores nearer than this are those of equal pictures
+CANDIDATES: Final = 40  # at least so many of an approximate index are scored exactly
+CANDIDATES_PER_NEIGHBOR: Final = 4
 
 
 @dataclass(frozen=True)
@@ -80,18 +85,25 @@ class SearchImages:
         """Print the neighbors of every query, best first."""
         if not (self.image or self.uri or self.vector):
             raise UsageError("nothing to search for: give --image, --uri or --vector")
+        from index.embedding_dataset import EmbeddingDataset
         from index.output_folder import OutputFolder
         from index.vector_index import VectorIndex
+        from pipelines.start_beam import start_beam
+        from transforms.variants import stored_name
 
+        if self.image or self.report:
+            start_beam()  # its filesystems read pictures
         output = OutputFolder.at(self.output)
-        variant = self.variant or _only_index(output)
-        index = VectorIndex.of_variant(output, variant.partition("=")[0])
+        name = stored_name(self.variant) or _only_index(output)
+        index = VectorIndex.of_variant(output, name)
+        dataset = EmbeddingDataset.open(output, name)
+        index.space.require_same(dataset.space)
         queries = [
-            *self._by_image(index, variant),
-            *self._by_uri(output, index),
-            *self._by_vector(),
+            *self._by_image(index, self.variant or name),
+            *self._by_uri(index, dataset),
+            *self._by_vector(index),
         ]
-        hits = [hit for query in queries for hit in find_neighbors(index, query, self.k)]
+        hits = [hit for query in queries for hit in find_neighbors(index, dataset, query, self.k)]
         if self.json:
             for hit in hits:
                 print(json.dumps(vars(hit), ensure_ascii=False))
@@ -103,11 +115,11 @@ class SearchImages:
         return JobReport()
 
     def _by_image(self, index: VectorIndex, variant: str) -> Iterator[Query]:
-        from transforms.image_embedder import ImageEmbedder
-        from transforms.read_images import read_bytes
-
         if not self.image:
             return
+        from transforms.image_embedder import ImageEmbedder
+        from transforms.read_bytes import read_bytes
+
         embedder = ImageEmbedder.open(_variant(variant, index.space), modules=self.modules)
         index.space.require_same(embedder.space)
         for name in self.image:
@@ -118,16 +130,10 @@ class SearchImages:
             try:
                 vector = embedder.embed([data])[0]
             except InvalidInput as error:
-                raise InvalidInput(f"query {name!r}: {error}") from error
+                raise InvalidInput(f"{name!r} cannot be used: {error.__cause__}") from error
             yield Query(name, vector, _row_of_content(index, data, os.path.abspath(name)))
 
-    def _by_uri(self, output: OutputFolder, index: VectorIndex) -> Iterator[Query]:
-        from index.embedding_dataset import EmbeddingDataset
-
-        if not self.uri:
-            return
-        dataset = EmbeddingDataset.open(output, index.space.variant)
-        index.space.require_same(dataset.space)
+    def _by_uri(self, index: VectorIndex, dataset: EmbeddingDataset) -> Iterator[Query]:
         for name in self.uri:
             own = index.find(name)
             own = index.find(os.path.abspath(name)) if own is None else own
@@ -136,38 +142,49 @@ class SearchImages:
                     f"{name!r} is not a picture of this index; its URIs are as in rows.parquet, "
                     "or search with --image"
                 )
-            row = index.rows.slice(own, 1).to_pylist()[0]
-            yield Query(name, dataset.vector_at(row["part"], row["row"]), own)
+            row = index.rows.slice(own, 1)
+            place = row.column("part").to_numpy(), row.column("row").to_numpy()
+            yield Query(name, dataset.vectors_at(*place)[0], own)
 
-    def _by_vector(self) -> Iterator[Query]:
+    def _by_vector(self, index: VectorIndex) -> Iterator[Query]:
         if not self.vector:
             return
         try:
             vectors = np.load(self.vector, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise InvalidInput(f"{self.vector!r} is not a .npy file of numbers: {error}") from error
-        for number, vector in enumerate(np.atleast_2d(vectors)):
+        if not isinstance(vectors, np.ndarray):
+            raise InvalidInput(f"{self.vector!r} holds several arrays; save one as .npy")
+        checked = check_vectors(np.atleast_2d(vectors), index.space.num_features)
+        for number, vector in enumerate(checked):
             yield Query(f"{self.vector}[{number}]", vector)
 
 
-def find_neighbors(index: VectorIndex, query: Query, k: int) -> list[Hit]:
-    """The k nearest pictures; where several score alike, the query's own picture comes first."""
-    found = index.search(query.vector[None], k)
-    ranked = [
-        (int(one), float(score))
-        for one, score in zip(found.ids[0], found.scores[0], strict=True)
-        if one >= 0
-    ]
+def find_neighbors(
+    index: VectorIndex, dataset: EmbeddingDataset, query: Query, k: int
+) -> list[Hit]:
+    """The k nearest pictures, their scores computed from the stored vectors.
+
+    An approximate index gives candidates: more than k, whose exact scores then decide. Where several
+    pictures score alike, the query's own comes first.
+    """
+    wide = k if index.is_exact else max(CANDIDATES, k * CANDIDATES_PER_NEIGHBOR)
+    ids = index.search(query.vector[None], wide).ids[0]
+    own_ids = [] if query.own_id is None else [query.own_id]
+    ids = np.union1d(ids[ids >= 0], np.array(own_ids, np.int64))
+    rows = index.rows.take(pa.array(ids))
+    stored = dataset.vectors_at(rows.column("part").to_numpy(), rows.column("row").to_numpy())
+    scores = np.minimum(unit_vectors(stored) @ unit_vectors(query.vector[None])[0], 1)
+    order = np.argsort(-scores, kind="stable").tolist()
     if query.own_id is not None:
-        best = ranked[0][1]
-        own_score = dict(ranked).get(query.own_id, best)
-        if best - own_score <= TIE:
-            others = [pair for pair in ranked if pair[0] != query.own_id]
-            ranked = [(query.own_id, own_score), *others][: len(ranked)]
-    uris = index.rows.column("uri")
+        own = int(np.searchsorted(ids, query.own_id))
+        if scores[order[0]] - scores[own] <= TIE:
+            order.remove(own)
+            order.insert(0, own)
+    uris = rows.column("uri")
     return [
-        Hit(query.name, rank, round(score, 6), uris[one].as_py())
-        for rank, (one, score) in enumerate(ranked, start=1)
+        Hit(query.name, rank, round(float(scores[place]), 6), uris[place].as_py())
+        for rank, place in enumerate(order[:k], start=1)
     ]
 
 
@@ -186,7 +203,7 @@ def _variant(text: str, stored: VectorSpace) -> Variant:
     """The variant to prepare a query with: as the user gives it, else as the index has it."""
     from transforms.variants import VARIANTS, Variant, parse_variants
 
-    if "=" in text or text in VARIANTS:
+    if "=" in text or stored.variant in VARIANTS:
         return parse_variants(text)[0]
     return Variant(name=stored.variant, handle=stored.handle)
 
@@ -214,13 +231,13 @@ def _print_table(hits: list[Hit]) -> None:
 
 def _write_page(path: str, index: VectorIndex, hits: list[Hit]) -> None:
     from index.html_report import PictureCard, PictureRow, Section, render_report
-    from pipelines.page_pictures import thumbnail_of
+    from pipelines.load_thumbnails import load_thumbnail
 
     rows = []
     for name in dict.fromkeys(hit.query for hit in hits):
-        query = PictureCard(name, thumbnail_of(name), "query", "query")
+        query = PictureCard(name, load_thumbnail(name), "query", "query")
         neighbors = [
-            PictureCard(hit.uri, thumbnail_of(hit.uri), f"{hit.rank}. {hit.score:.4f}")
+            PictureCard(hit.uri, load_thumbnail(hit.uri), f"{hit.rank}. {hit.score:.4f}")
             for hit in hits
             if hit.query == name
         ]

@@ -61,13 +61,16 @@ def embed_chunk(
             images = chunk.inputs[engine.space.input_size][batch]
             errors = embed_batch(engine, images, vectors[name][batch])
             raised[name].update({start + row: error for row, error in errors.items()})
-        send_progress(progress, done=len(range(count)[batch]))
+        usable = np.ones(len(range(count)[batch]), bool)
+        for variant_vectors in vectors.values():
+            usable &= _finite(variant_vectors[batch])
+        send_progress(progress, done=int(usable.sum()), failed=int((~usable).sum()))
 
     uris = chunk.pictures.column("uri")
     embeddings = {}
     failures = list(chunk.failures)
     for name in engines:
-        finite = np.logical_and.reduce(np.isfinite(vectors[name]), axis=1)
+        finite = _finite(vectors[name])
         embeddings[name] = Embeddings(np.flatnonzero(finite), vectors[name][finite])
         for row in np.flatnonzero(~finite).tolist():
             error, message = _describe(raised[name].get(row))
@@ -75,6 +78,12 @@ def embed_chunk(
                 Failure(uris[row].as_py(), "compute", error, f"variant {name}: {message}")
             )
     return EmbeddedChunk(chunk.number, chunk.pictures, embeddings, tuple(failures))
+
+
+def _finite(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which vectors hold neither NaN nor infinity: [n, dim] -> bool [n]."""
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
+    return finite
 
 
 def _describe(raised: Exception | None) -> tuple[str, str]:
@@ -121,8 +130,6 @@ class _ComputeEmbeddings(beam.DoFn):
 
     def process(self, chunk: PreparedChunk) -> Iterator[EmbeddedChunk]:
         embedded = embed_chunk(chunk, self._engines, self._batch_size, self._address)
-        failed = len(embedded.failures) - len(chunk.failures)
         self._computed.inc(sum(len(one.rows) for one in embedded.embeddings.values()))
-        self._failed.inc(failed)
-        send_progress(self._address, failed=failed)
+        self._failed.inc(len(embedded.failures) - len(chunk.failures))
         yield embedded

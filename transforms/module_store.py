@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import shutil
 import socket
 import tarfile
 import tempfile
@@ -17,9 +17,9 @@ from urllib.parse import unquote, urlparse
 
 from index.errors import ModuleMismatch, ModuleUnavailable
 from index.vector_space import VectorSpace
-from transforms.engines.quiet_import import quiet_import
 from transforms.pixels import RECIPE
-from transforms.variants import HUB, ModuleFormat, Variant
+from transforms.quiet_libraries import quiet_import
+from transforms.variants import HUB, ModuleFormat, Variant, published_path
 
 MIRROR_VARIABLE: Final = "LOOKALIKE_MODULES"
 NETWORK_TIMEOUT_S: Final = 30
@@ -121,18 +121,33 @@ def hub_url(handle: str) -> str:
 
 @lru_cache(maxsize=256)
 def fingerprint(folder: str) -> str:
-    """sha256 over the names and bytes of a module's files; computed once a process and folder."""
+    """sha256 over the names and bytes of a module's files.
+
+    Computed once: kept in the user's cache, by the folder, and the sizes and times of its files.
+    """
+    files = _module_files(Path(folder))
+    state = [f"{folder}"] + [
+        f"{one} {one.stat().st_size} {one.stat().st_mtime_ns}" for one in files
+    ]
+    kept = own_cache() / "fingerprints" / hashlib.sha256("\n".join(state).encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        return kept.read_text()
     digest = hashlib.sha256()
-    for file in _module_files(Path(folder)):
+    for file in files:
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = kept.with_name(f".{kept.name}.{os.getpid()}")
+        scratch.write_text(digest.hexdigest())
+        scratch.replace(kept)
     return digest.hexdigest()
 
 
-def _module_files(folder: Path) -> Iterator[Path]:
+def _module_files(folder: Path) -> list[Path]:
     found = {file for pattern in MODULE_FILES for file in folder.glob(pattern) if file.is_file()}
-    return iter(sorted(found, key=lambda file: file.relative_to(folder).as_posix()))
+    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
 
 
 def _as_local_path(handle: str) -> Path | None:
@@ -149,14 +164,15 @@ def _as_local_path(handle: str) -> Path | None:
 def _places_in_mirror(mirror: Path, variant: Variant) -> Iterator[Path]:
     """Where a mirror may hold a module, likeliest first, as a folder or an archive."""
     kind = "classification" if variant.output == "logits" else "feature_vector"
-    published = urlparse(hub_url(variant.handle)).path.strip("/").removesuffix(".tar.gz")
-    name, _, version = variant.name.removesuffix(f"/{kind}").partition("@")
+    name, _, version = variant.name.partition("@")
+    name = name.removesuffix(f"/{kind}")
     folders = [f"{name}/{kind}/{version}"] if version else [f"{name}/{kind}"]
     if not version and kind == "feature_vector":
         folders.append(name)
+    if variant.version is not None:
+        folders.append(f"{name}/{kind}/{variant.version}")
     folders += [
-        f"{name}/{kind}/{variant.version}",
-        published,
+        published_path(variant.handle),
         hashlib.sha1(hub_url(variant.handle).encode()).hexdigest(),
     ]
     for folder in folders:
@@ -172,8 +188,8 @@ def _hub_cache() -> Path:
     return Path(os.environ.get("TFHUB_CACHE_DIR") or default)
 
 
-def _own_cache() -> Path:
-    """Where unpacked archives are kept."""
+def own_cache() -> Path:
+    """Where unpacked archives and fingerprints are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
 
 
@@ -181,25 +197,31 @@ def _unpack(variant: Variant, archive: Path) -> Path:
     """The folder an archive was unpacked to, once a content."""
     with archive.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
-    target = _own_cache() / "modules" / content
-    if target.is_dir():
-        return target
+    target = own_cache() / "modules" / content
+    if not target.is_dir():
+        try:
+            _extract(archive, target)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise ModuleUnavailable(
+                f"module {variant.handle!r}: {archive} cannot be unpacked into {target.parent} "
+                f"({error}); fetch it again, or point at the unpacked folder"
+            ) from error
+    inside = list(target.iterdir())
+    is_wrapped = len(inside) == 1 and inside[0].is_dir()  # packed with the folder around it
+    return inside[0] if is_wrapped else target
+
+
+def _extract(archive: Path, target: Path) -> None:
+    """Unpack beside the target and rename, so that nobody finds half a module."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as scratch:
         with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
-        scratch.rename(target)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        if target.is_dir():  # another process unpacked the same archive first
-            return target
-        raise ModuleUnavailable(
-            f"module {variant.handle!r}: {archive} is not an archive that can be unpacked "
-            f"({error}); fetch it again, or point at the unpacked folder"
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+            tar.extractall(Path(scratch) / "module", filter="data")
+        try:
+            (Path(scratch) / "module").rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was first
+                raise
 
 
 def _check_complete(variant: Variant, folder: Path, found: str) -> ModuleFormat:

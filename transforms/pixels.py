@@ -208,7 +208,7 @@ def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
         resized = _turned(_resize_rows(_turned(_resize_rows(pixels, rows)), columns))
     else:
         resized = _resize_rows(_turned(_resize_rows(_turned(pixels), columns)), rows)
-    scaled: NDArray[np.float32] = resized / np.float32(255)
+    scaled: NDArray[np.float32] = np.divide(resized, np.float32(255), dtype=np.float32)
     return np.clip(scaled, 0, 1, out=scaled)  # weights add up to 1 but for rounding
 
 

@@ -5,40 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from transforms.elements import Failure, FileChunk, FileReference, ImageChunk, ImageFile
 from transforms.progress import Address, send_progress
-
-MAX_FILE_BYTES: Final = 256 << 20
-
-
-def read_bytes(uri: str) -> bytes:
-    """The bytes of a file on any filesystem Beam knows, as they are: `x.jpg.gz` is not unpacked.
-
-    Raises:
-        OSError: the file cannot be read, or has more than MAX_FILE_BYTES.
-    """
-    try:
-        with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            data: bytes = stream.read(MAX_FILE_BYTES + 1)
-    except BeamIOError as error:
-        raise OSError(f"cannot be read: {error}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise OSError(f"the file has more than {MAX_FILE_BYTES:,} bytes; no larger one is read")
-    return data
+from transforms.read_bytes import read_bytes
 
 
 def read_image(file: FileReference) -> ImageFile | Failure:
     """A file's bytes and their hash; a Failure where it cannot be read."""
     try:
         data = read_bytes(file.uri)
-    except (OSError, ValueError) as error:  # ValueError: a name no filesystem takes, such as a NUL
+    except OSError as error:
         return Failure(file.uri, "read", type(error).__name__, _message(error))
     return ImageFile(file.uri, data, hashlib.sha256(data).hexdigest(), file.modified_s)
 

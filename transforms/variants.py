@@ -71,10 +71,15 @@ class Variant:
         """Width of what the module gives by default; None until loaded."""
         return self.num_classes if self.output == "logits" else self.num_features
 
-    @property
-    def in_catalogue(self) -> bool:
-        """Whether this is one of the catalogue's variants rather than a user's own module."""
-        return VARIANTS.get(self.name) == self
+
+def published_path(handle: str) -> str:
+    """A handle's publisher, name, kind and version, wherever it is hosted.
+
+    >>> published_path("https://host/some/bucket/google/imagenet/m/feature_vector/3.tar.gz")
+    'google/imagenet/m/feature_vector/3'
+    """
+    bare = handle.rstrip("/").removesuffix(".tar.gz")
+    return bare[max(bare.find("google/"), 0) :]
 
 
 def _short_name(handle: str, kind: str) -> str:
@@ -120,7 +125,7 @@ def _read_catalog() -> Mapping[str, Variant]:
 
 
 VARIANTS: Final[Mapping[str, Variant]] = _read_catalog()
-_BY_HANDLE: Final = {variant.handle.removeprefix(HUB): variant for variant in VARIANTS.values()}
+_BY_PATH: Final = {published_path(variant.handle): variant for variant in VARIANTS.values()}
 
 
 def find_variant(text: str) -> Variant:
@@ -136,7 +141,7 @@ def find_variant(text: str) -> Variant:
     """
     name = text.strip().rstrip("/").removesuffix("/feature_vector")
     bare, _, version = name.partition("@")
-    known = VARIANTS.get(name) or _BY_HANDLE.get(text.strip().rstrip("/").removeprefix(HUB))
+    known = VARIANTS.get(name) or _BY_PATH.get(published_path(text.strip()))
     if known is None and version and (newest := VARIANTS.get(bare)):
         known = newest if version == str(newest.version) else None
     if known is not None:
@@ -151,6 +156,20 @@ def find_variant(text: str) -> Variant:
         f"variant {text!r} is not in the catalogue{hint} "
         "(`lookalike variants` lists them; a module of your own is name=path-or-handle)"
     )
+
+
+def stored_name(text: str | None) -> str | None:
+    """What a stored variant is called, however the user writes it; None where nothing is written.
+
+    >>> stored_name("mobilenet_v2_100_224@3"), stored_name("mine=/models/mine")
+    ('mobilenet_v2_100_224', 'mine')
+    """
+    if text is None or "=" in text:
+        return text and text.partition("=")[0]
+    try:
+        return find_variant(text).name
+    except UnknownVariant:
+        return text
 
 
 def parse_variants(text: str) -> tuple[Variant, ...]:

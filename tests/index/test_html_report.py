@@ -29,9 +29,3 @@ def test_names_cannot_write_html():
     page = render_report("<i>", {"<u>": "<s>"}, [Section("h", "n", [PictureRow("", [card])])])
     for tag in ("<script>", '"><b>', "<i>", "<u>", "<s>"):
         assert tag not in page
-
-
-def test_a_section_can_be_a_table():
-    page = render_report("t", {}, [Section("h", "n", table=[("uri", "error"), ("/p/a", "Empty")])])
-    assert "<th>uri</th>" in page
-    assert "<td>Empty</td>" in page

@@ -1,10 +1,8 @@
-import contextlib
-
 import pytest
 
-from index.errors import ArtifactDamaged, OutputExists, OutputMissing
+from index.errors import ArtifactDamaged, OutputMissing, UsageError
 from index.manifest import EmbeddingsManifest, IndexManifest, StoredFile
-from index.output_folder import OutputFolder, replacing, variant_partition
+from index.output_folder import OutputFolder, variant_partition
 from tests.conftest import random_vectors, write_dataset
 
 
@@ -25,20 +23,10 @@ def test_a_missing_file_is_named(tmp_path):
         OutputFolder.at(tmp_path).read("nothing.json")
 
 
-def test_replacing_publishes_only_what_was_finished(tmp_path):
-    parent = OutputFolder.at(tmp_path)
-    with replacing(parent, "v", overwrite=False) as folder:
-        folder.write("a", b"first")
-    with pytest.raises(OutputExists, match="--overwrite"), replacing(parent, "v", overwrite=False):
-        pass
-    with contextlib.suppress(KeyError), replacing(parent, "v", overwrite=True) as folder:
-        folder.write("b", b"half")
-        raise KeyError
-    assert parent.folder("variant=v").names() == ["a"]
-    with replacing(parent, "v", overwrite=True) as folder:
-        folder.write("c", b"second")
-    assert parent.names() == ["variant=v"]
-    assert parent.folder("variant=v").names() == ["c"]
+@pytest.mark.parametrize("location", ["", "gs://bucket/out", "foo://x"])
+def test_a_place_that_is_no_local_folder_is_refused(location):
+    with pytest.raises(UsageError, match="local folder"):
+        OutputFolder.at(location)
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path):

@@ -157,6 +157,16 @@ def test_a_flipped_byte_is_refused_before_it_is_parsed(tmp_path, name):
         data[place] ^= 0x10
 
 
-def test_an_unknown_factory_string_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="Flatt"):
-        built(tmp_path, random_vectors(10), "Flatt")
+@pytest.mark.parametrize("factory", ["Flatt", "IVF64,Flat", "IDMap,Flat"])
+def test_a_factory_string_that_faiss_cannot_build_is_refused(tmp_path, factory):
+    with pytest.raises(UsageError, match=f"FAISS cannot build '{factory}'"):
+        built(tmp_path, random_vectors(10), factory)
+
+
+@pytest.mark.parametrize("count", [1, 5, 30, 200])
+def test_little_memory_is_no_obstacle_to_a_small_set(tmp_path, count):
+    dataset = write_dataset(tmp_path, random_vectors(count))
+    folder = OutputFolder.at(tmp_path).folder("index")
+    manifest = build_index(dataset, folder, IndexOptions(max_bytes=count * (24 + 8)))
+    assert manifest.factory_string.startswith("IVF")
+    assert VectorIndex.open(folder).search(random_vectors(1), 3).ids[0, 0] >= 0

@@ -1,20 +1,8 @@
-import logging
 from pathlib import Path
 
 import pytest
 
 from pipelines.command_line import main
-
-LOGGERS = ("root", "apache_beam", "tensorflow", "absl")
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    """The command line quiets the libraries' loggers for its process; a test must not keep that."""
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

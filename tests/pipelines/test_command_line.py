@@ -3,12 +3,12 @@ import json
 import subprocess
 import sys
 import time
+from argparse import ArgumentTypeError
 
 import pytest
 
-from index.errors import UsageError
 from pipelines.command_line import JOBS, _job_class, main, parse_job
-from pipelines.job import flags_of, fraction, memory_size, positive
+from pipelines.job import above_zero, flags_of, fraction, memory_size, positive
 
 HEAVY = ("tensorflow", "apache_beam", "faiss", "pyarrow", "numpy")
 
@@ -132,25 +132,55 @@ def test_no_flag_of_ours_hides_one_of_beams():
 def test_the_in_process_runner_is_the_default():
     from apache_beam.options.pipeline_options import StandardOptions
 
-    from pipelines.beam_options import pipeline_options
+    from pipelines.start_beam import start_beam
 
     for flags in ([], ["--runner=DirectRunner"]):
-        assert pipeline_options(flags).view_as(StandardOptions).runner == "FnApiRunner"
-    chosen = pipeline_options(["--runner=FlinkRunner"]).view_as(StandardOptions)
+        assert start_beam(flags).view_as(StandardOptions).runner == "FnApiRunner"
+    chosen = start_beam(["--runner=FlinkRunner"]).view_as(StandardOptions)
     assert chosen.runner == "FlinkRunner"
 
 
-def test_a_value_beam_does_not_take_is_a_usage_error():
-    from pipelines.beam_options import pipeline_options
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--direct_num_workers", "many"], "direct_num_workers: invalid int value"),
+        (["--runner", "Bogus"], "'Bogus' is none that Apache Beam has"),
+    ],
+)
+def test_what_beam_does_not_take_is_a_usage_error_of_one_line(flags, message, capsys):
+    command = ["embed", "photos", "--variants", "mobilenet_v2_035_96", "--output", "o"]
+    assert main([*command, *flags]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
 
-    with pytest.raises(UsageError, match="direct_num_workers"):
-        pipeline_options(["--direct_num_workers", "many"])
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m pipelines.command_line variants | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("NAME")
+    assert done.stderr == ""
+
+
+def test_a_full_disk_under_the_output_is_one_line():
+    command = f"{sys.executable} -m pipelines.command_line variants > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_flag_given_twice_keeps_both_values():
+    job = parse_job(["search", "out", "--image", "a", "b", "--image", "c", "-k", "3"])
+    assert job.image == ("a", "b", "c")
+    assert parse_job(["search", "out"]).image == ()
 
 
 @pytest.mark.parametrize(
     ("parse", "good", "bad"),
     [
         (fraction, {"0": 0.0, "0.5": 0.5, "1": 1.0}, ["-1", "1.1", "x", "nan"]),
+        (above_zero, {"0.01": 0.01, "1": 1.0}, ["0", "1.01", "nan"]),
         (positive, {"1": 1, "7": 7}, ["0", "-1", "1.5", "x"]),
         (memory_size, {"10B": 10, "1kb": 1024, "2GiB": 2 << 30}, ["10", "GB", "-1GB", "0B"]),
     ],
@@ -158,7 +188,7 @@ def test_a_value_beam_does_not_take_is_a_usage_error():
 def test_values_are_checked_as_they_are_parsed(parse, good, bad):
     assert {text: parse(text) for text in good} == good
     for text in bad:
-        with pytest.raises(ValueError):  # noqa: PT011 (argparse turns any into a usage error)
+        with pytest.raises(ArgumentTypeError, match="must be"):
             parse(text)
 
 

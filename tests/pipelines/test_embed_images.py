@@ -11,8 +11,10 @@ import pytest
 from index.embedding_dataset import EmbeddingDataset
 from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
+from index.publishing import only_writer
 from pipelines.command_line import main
 from pipelines.progress_line import progress_text, show_progress
+from tests.authored_modules import save_tf2_module
 from tests.conftest import broken_files, picture
 from transforms import embedding_plan
 from transforms.engines.tensorflow_engine import TensorFlowEngine
@@ -283,11 +285,94 @@ def test_the_command_is_quiet(photos, tiny_tf2, tmp_path):
     assert done.stdout.splitlines()[0] == "pictures     17"
 
 
+def test_two_runs_cannot_write_into_one_output(photos, tiny_tf2, tmp_path, capsys):
+    out = tmp_path / "out"
+    with only_writer(OutputFolder.at(out)):
+        assert embed(photos, out, variants=f"v={tiny_tf2}") == 1
+        assert "another run is writing" in capsys.readouterr().err
+    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+
+
+def test_what_a_dead_run_left_is_not_taken_in(photos, tiny_tf2, tmp_path):
+    out = tmp_path / "out"
+    dead = OutputFolder.at(out).folder(".unfinished", "another-run")
+    dead.write("chunks/00000.json", b"{}")
+    dead.write("embeddings/variant=v/part-00099.parquet", b"stale")
+    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "embeddings",
+        "failures",
+        "manifest.json",
+    ]
+    assert len(EmbeddingDataset.open(str(out)).vectors()) == USABLE
+
+
+def test_hostile_shapes_cost_a_run_one_line_each(tmp_path, tiny_tf2):
+    from PIL import Image
+
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "good.jpg").write_bytes(picture(1))
+    Image.new("1", (6_000_000, 1)).save(folder / "line.png")
+    Image.new("1", (90_000, 1)).save(folder / "usable_line.png")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    out = tmp_path / "out"
+    assert embed(folder, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+    assert len(EmbeddingDataset.open(str(out))) == 2
+    assert {Path(line["uri"]).name: (line["stage"], line["error"]) for line in failures(out)} == {
+        "line.png": ("decode", "TooManyPixels"),
+        "pipe.jpg": ("list", "NotAFile"),
+        "gone.jpg": ("list", "DanglingLink"),
+    }
+
+
+def test_variants_of_different_widths_are_datasets_of_their_own(photos, tiny_tf2, tmp_path):
+    wide = save_tf2_module(tmp_path / "wide", 32, 40)
+    out = tmp_path / "out"
+    assert embed(photos, out, variants=f"narrow={tiny_tf2},wide={wide}") == 3
+    for variant, width in (("narrow", 24), ("wide", 40)):
+        table = pyarrow.dataset.dataset(out / f"embeddings/variant={variant}").to_table()
+        assert table.num_rows == USABLE
+        assert table.schema.field("embedding").type.list_size == width
+
+
+def test_an_interrupt_is_not_a_failure_of_the_pipeline(photos, tiny_tf2, tmp_path, monkeypatch):
+    from transforms import write_embeddings
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write_embeddings, "encode_part", interrupt)
+    assert embed(photos, tmp_path / "out", variants=f"v={tiny_tf2}") == 130
+
+
+def test_a_damaged_manifest_is_named_with_a_way_out(photos, tiny_tf2, tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text('{"kind": "embed')
+    for flags in ([], ["--overwrite"]):
+        assert embed(photos, tmp_path, *flags, variants=f"v={tiny_tf2}") == 1
+        assert "choose another folder" in capsys.readouterr().err
+
+
+def test_an_empty_output_is_not_the_current_folder(photos, tiny_tf2):
+    assert embed(photos, "", variants=f"v={tiny_tf2}") == 2
+
+
+def test_buckets_are_listed_with_the_options_of_the_run(tiny_tf2, tmp_path, capsys):
+    for bucket in ("s3://no-such-bucket/x*.jpg", "gs://no-such-bucket/x*.jpg"):
+        assert embed(bucket, tmp_path / "out", variants=f"v={tiny_tf2}") == 1
+        shown = capsys.readouterr().err
+        assert "pip install 'apache-beam[" in shown
+        assert "Must provide one of client or options" not in shown
+
+
 @pytest.mark.slow
-def test_several_processes_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch):
+def test_several_processes_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 4)
     flags = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+    capfd.readouterr()
     assert embed(photos, tmp_path / "o", *flags, variants=f"tf2={tiny_tf2}") == 3
+    assert capfd.readouterr().err == ""
     many, one = (EmbeddingDataset.open(str(folder), "tf2") for folder in (tmp_path / "o", out))
     assert many.pictures()["uri"] == one.pictures()["uri"]
     assert np.allclose(many.vectors(), one.vectors(), atol=1e-5)

@@ -100,7 +100,10 @@ def test_a_query_that_is_no_picture_is_named(indexed, tmp_path, capsys):
     assert "q.jpg" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("array", [np.zeros((1, 7), np.float32), np.full(24, np.nan)])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((1, 7), np.float32), np.full(24, np.nan), np.zeros((0, 24)), np.zeros((1, 1, 24))],
+)
 def test_a_vector_that_does_not_fit_is_refused(indexed, tmp_path, capsys, array):
     np.save(tmp_path / "q.npy", array)
     assert main(["search", str(indexed), "--vector", str(tmp_path / "q.npy")]) == 1
@@ -120,6 +123,18 @@ def test_a_query_prepared_with_another_module_is_refused(indexed, photos, tmp_pa
     shown = capsys.readouterr().err
     assert "fingerprint" in shown
     assert shown.count("variant 'tf2'") == 2
+
+
+@pytest.mark.parametrize("factory", ["SQ4", "PCAR4,Flat", "HNSW8,SQ8"])
+def test_an_approximate_index_gives_exact_scores(indexed, photos, tmp_path, capsys, factory):
+    out = shutil.copytree(indexed, tmp_path / "out")
+    flags = ["--variant", "tf2", "--overwrite", "--factory", factory]
+    assert main(["index", str(out), *flags]) == 0
+    query = ["--uri", photos / "08.jpg", "--variant", "tf2", "-k", 4]
+    capsys.readouterr()
+    exact = search(indexed, *query, capsys=capsys)
+    assert search(out, *query, capsys=capsys) == exact
+    assert (exact[0]["uri"], exact[0]["score"]) == (str(photos / "08.jpg"), 1.0)
 
 
 def test_the_same_weights_from_another_place_are_taken(indexed, photos, tiny_tf2, tmp_path, capsys):

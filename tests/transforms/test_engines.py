@@ -145,6 +145,30 @@ def test_a_catalogue_variant_may_be_held_in_the_other_format(tmp_path):
     assert engine.space.variant == "mobilenet_v2_035_96"
 
 
+@pytest.mark.parametrize("kind", ["gray", "bytes", "dictionary", "text"])
+def test_a_module_that_takes_no_pictures_is_refused(tmp_path, kind):
+    import tensorflow as tf
+
+    shape, dtype = {
+        "gray": ((None, 28, 28, 1), tf.float32),
+        "bytes": ((None, 28, 28, 3), tf.uint8),
+        "dictionary": ((None, 28, 28, 3), tf.float32),
+        "text": ((None,), tf.string),
+    }[kind]
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec(shape, dtype)])
+        def __call__(self, x):
+            if kind == "text":
+                return tf.zeros((tf.shape(x)[0], 4))
+            flat = tf.reduce_mean(tf.cast(x, tf.float32), axis=[1, 2])
+            return {"a": flat} if kind == "dictionary" else flat
+
+    tf.saved_model.save(Module(), str(tmp_path))
+    with pytest.raises(ModuleMismatch, match=r"does not take a picture|gives|does not say"):
+        engine_of(tmp_path)
+
+
 def test_a_module_that_tensorflow_cannot_load_is_named(tiny_tf2, tmp_path):
     shutil.copytree(tiny_tf2, tmp_path / "bad")
     (tmp_path / "bad/saved_model.pb").write_bytes(b"not a protobuf at all")

@@ -2,10 +2,12 @@ import os
 
 import pytest
 
-from index.errors import NoPictures
+from index.errors import NoPictures, UsageError
 from tests.conftest import picture
+from transforms.elements import FileReference
 from transforms.list_images import list_images
-from transforms.read_images import MAX_FILE_BYTES, read_image
+from transforms.read_bytes import MAX_FILE_BYTES
+from transforms.read_images import read_image
 
 
 @pytest.fixture
@@ -140,6 +142,48 @@ def test_a_file_that_is_too_large_is_not_read_whole(tmp_path):
     failure = read_image(file)
     assert failure.stage == "read"
     assert "268,435,456 bytes" in failure.message
+
+
+def test_links_are_followed_and_loops_walked_once(tmp_path):
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "real/deep/a.jpg").write_bytes(b"1")
+    (tmp_path / "real/deep/up").symlink_to(tmp_path / "real")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/linked").symlink_to(tmp_path / "real")
+    (tmp_path / "set/b.jpg").symlink_to(tmp_path / "real/deep/a.jpg")
+    for name in ("set", "set/**", "set/**/*.jpg"):
+        assert names(tmp_path, str(tmp_path / name)) == ["set/b.jpg", "set/linked/deep/a.jpg"]
+
+
+@pytest.mark.parametrize("way", ["p", "p/*.jpg", "p/gone.jpg", "list.txt"])
+def test_a_dangling_link_is_a_failure(tmp_path, way):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/gone.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/p/gone.jpg\n")
+    [failure] = list_images([str(tmp_path / way)]).failures
+    assert (failure.stage, failure.error) == ("list", "DanglingLink")
+
+
+def test_a_pipe_is_a_failure_and_hangs_nobody(tmp_path):
+    os.mkfifo(tmp_path / "p.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    listing = list_images([str(tmp_path)])
+    assert [failure.error for failure in listing.failures] == ["NotAFile"]
+    failure = read_image(FileReference(str(tmp_path / "p.jpg")))
+    assert "not a regular file" in failure.message
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_input_is_not_the_current_folder(tree, name):
+    with pytest.raises(UsageError, match="an input is empty"):
+        list_images([name])
+
+
+def test_lines_of_a_list_are_taken_to_the_letter(tree, tmp_path):
+    odd = "photos/a\x85b\u2028c .jpg"
+    (tmp_path / odd).write_bytes(b"1")
+    (tmp_path / "list.txt").write_bytes(f"{odd}\r\nphotos/a.jpg".encode())
+    assert names(tree, "list.txt") == ["a.jpg", odd.removeprefix("photos/")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

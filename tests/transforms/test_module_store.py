@@ -15,6 +15,7 @@ V2 = VARIANTS["mobilenet_v2_035_96"]
 @pytest.fixture(autouse=True)
 def nowhere_else(tmp_path, monkeypatch):
     """No mirror, cache or network but what a test makes."""
+    fingerprint.cache_clear()
     monkeypatch.delenv("LOOKALIKE_MODULES", raising=False)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub-cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
@@ -94,11 +95,41 @@ def test_a_local_archive_is_unpacked_once(tiny_tf2, tmp_path):
     assert first.fingerprint == fingerprint(str(tiny_tf2))
 
 
+def test_an_archive_may_hold_the_folder_itself(tiny_tf2, tmp_path):
+    with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:
+        tar.add(tiny_tf2, arcname="feature_vector")
+    found = ModuleStore().locate(own(tmp_path / "m.tar.gz"))
+    assert found.fingerprint == fingerprint(str(tiny_tf2))
+
+
+def test_a_fingerprint_is_kept_and_computed_again_when_a_file_changes(tiny_tf2, tmp_path):
+    folder = shutil.copytree(tiny_tf2, tmp_path / "m")
+    first = fingerprint(str(folder))
+    [kept] = (tmp_path / "own-cache/lookalike/fingerprints").iterdir()
+    assert kept.read_text() == first
+    kept.write_text("as kept")
+    fingerprint.cache_clear()
+    assert fingerprint(str(folder)) == "as kept"
+    (folder / "assets/labels.txt").parent.mkdir(exist_ok=True)
+    (folder / "assets/labels.txt").write_text("new")
+    fingerprint.cache_clear()
+    assert fingerprint(str(folder)) not in (first, "as kept")
+
+
+@pytest.mark.parametrize("cache", ["/proc/nope", "/dev/null"])
+def test_a_cache_that_cannot_be_written_is_named(tiny_tf2, tmp_path, monkeypatch, cache):
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    archive = archive_of(tiny_tf2, tmp_path / "m.tar.gz")
+    with pytest.raises(ModuleUnavailable, match=cache):
+        ModuleStore().locate(own(archive))
+    assert len(ModuleStore().locate(own(tiny_tf2)).fingerprint) == 64
+
+
 def test_an_archive_cannot_write_outside_its_folder(tiny_tf2, tmp_path):
     (tmp_path / "evil").write_text("x")
     with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "evil", arcname="../../evil")
-    with pytest.raises(ModuleUnavailable, match="not an archive that can be unpacked"):
+    with pytest.raises(ModuleUnavailable, match="cannot be unpacked"):
         ModuleStore().locate(own(tmp_path / "m.tar.gz"))
 
 
@@ -145,7 +176,7 @@ def test_a_half_deleted_cache_is_told_from_a_missing_module(tiny_hub, tmp_path):
 def test_an_archive_that_is_damaged_is_named(tiny_tf2, tmp_path):
     archive = archive_of(tiny_tf2, tmp_path / "m.tar.gz")
     archive.write_bytes(archive.read_bytes()[:2000])
-    with pytest.raises(ModuleUnavailable, match=r"m\.tar\.gz is not an archive"):
+    with pytest.raises(ModuleUnavailable, match=r"m\.tar\.gz cannot be unpacked"):
         ModuleStore().locate(own(archive))
 
 

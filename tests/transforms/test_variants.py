@@ -44,7 +44,6 @@ def test_every_variant_is_complete():
         assert variant.size_kind == ("default" if variant.family == "MobileNet V1" else "fixed")
         assert variant.format == ("saved_model_2" if "tf2-preview" in variant.handle else "hub")
         assert variant.version == variant.versions[-1]
-        assert variant.in_catalogue
 
 
 def test_the_newest_version_has_the_plain_name():
@@ -66,6 +65,7 @@ def test_the_newest_version_has_the_plain_name():
             "mobilenet_v2_100_224/classification",
         ),
         (VARIANTS["mobilenet_v1_025_128"].handle, "mobilenet_v1_025_128"),
+        ("google/image/imagenet/mobilenet_v1_025_128/feature_vector/1", "mobilenet_v1_025_128"),
     ],
 )
 def test_a_variant_is_found_by_name_version_or_handle(text, name):
@@ -92,7 +92,7 @@ def test_a_module_of_the_users_own_has_an_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     [variant] = parse_variants(" mine=some/module ")
     assert variant.handle == str(tmp_path / "some/module")
-    assert (variant.input_size, variant.in_catalogue) == (None, False)
+    assert variant.input_size is None
     assert parse_variants("mine=https://x.test/m/1")[0].handle == "https://x.test/m/1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -13,7 +14,8 @@ from index.vector_space import VectorSpace
 from transforms.module_store import ModuleFolder
 from transforms.variants import Variant
 
-ENGINES: Final = ("tensorflow",)
+# Where each engine is; importing it is what makes it heavy.
+ENGINES: Final = {"tensorflow": "transforms.engines.tensorflow_engine:TensorFlowEngine"}
 
 
 class Engine(Protocol):
@@ -61,8 +63,8 @@ def load_engine(module: ModuleFolder, engine: str = "tensorflow") -> Engine:
         ModuleUnavailable: TensorFlow cannot load the folder.
         ModuleMismatch: the module is not what the catalogue says of its variant.
     """
-    if engine != "tensorflow":
+    if engine not in ENGINES:
         raise UsageError(f"engine {engine!r} is not known; it must be one of {', '.join(ENGINES)}")
-    from transforms.engines.tensorflow_engine import TensorFlowEngine
-
-    return TensorFlowEngine.load(module)
+    file, _, name = ENGINES[engine].partition(":")
+    loaded: Engine = getattr(importlib.import_module(file), name).load(module)
+    return loaded

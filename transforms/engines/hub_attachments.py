@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from transforms.engines.quiet_import import quiet_import
+from transforms.quiet_libraries import quiet_import
 
 with quiet_import():
     from tensorflow.core.protobuf import saved_model_pb2

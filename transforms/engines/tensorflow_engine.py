@@ -14,8 +14,8 @@ from index.errors import ModuleMismatch, ModuleUnavailable
 from index.vector_space import VectorSpace
 from transforms.engines.hub_attachments import attached_image_size
 from transforms.engines.input_check import check_images
-from transforms.engines.quiet_import import quiet_import
 from transforms.module_store import ModuleFolder
+from transforms.quiet_libraries import quiet_import
 from transforms.variants import Output, Variant
 
 with quiet_import():
@@ -30,12 +30,14 @@ class ModuleFunction:
     Attributes:
         call: float32 tensor [batch, height, width, 3] -> float32 tensor [batch, dim].
         signature: what the module calls it.
+        input_shape: as the module says, for messages.
         input_size: height and width it was written for; None where it does not say.
         output: whether it gives feature vectors or logits.
     """
 
     call: Callable[[Any], Any]
     signature: str
+    input_shape: str
     input_size: tuple[int, int] | None
     output: Output
 
@@ -98,6 +100,7 @@ def _hub_function(module: ModuleFolder, loaded: Any) -> ModuleFunction:
     return ModuleFunction(
         call=signature.prune(placeholder, signature.structured_outputs["default"]),
         signature="default",
+        input_shape=str(images.shape),
         input_size=_size_of(images.shape) or attached_image_size(module.path),
         output="logits" if "image_classification" in loaded.signatures else "feature_vector",
     )
@@ -126,6 +129,7 @@ def _saved_model_function(module: ModuleFolder, loaded: Any) -> ModuleFunction:
     return ModuleFunction(
         call=call,
         signature=name,
+        input_shape="not declared" if spec is None else str(spec.shape),
         input_size=None if spec is None else _size_of(spec.shape),
         output="logits" if "logits" in outputs else "feature_vector",
     )
@@ -168,16 +172,10 @@ def _complete(module: ModuleFolder, function: ModuleFunction) -> Variant:
     size = function.input_size or variant.input_size
     if size is None:
         raise ModuleMismatch(
-            f"module {variant.handle!r} does not say what image size it takes: its signature leaves "
-            "height and width open; save it with a fixed [None, height, width, 3] input"
+            f"module {variant.handle!r} does not say what image size it takes: its input is "
+            f"{function.input_shape}; save it with a fixed [None, height, width, 3] input"
         )
-    probe = function.call(tf.zeros((1, *size, 3))).numpy()
-    if probe.ndim != 2:
-        raise ModuleMismatch(
-            f"module {variant.handle!r} gives an array of shape {probe.shape} for one image; "
-            "a feature vector or logits of shape (1, width) are expected"
-        )
-    width = int(probe.shape[1])
+    width = _probe(module, function, size)
     for what, expected, found in (
         ("input size", variant.input_size, size),
         ("output width", variant.output_width, width),
@@ -195,6 +193,26 @@ def _complete(module: ModuleFolder, function: ModuleFunction) -> Variant:
         num_classes=width if output == "logits" else None,
         format=module.format,
     )
+
+
+def _probe(module: ModuleFolder, function: ModuleFunction, size: tuple[int, int]) -> int:
+    """The width of the vector that a black image gives; ModuleMismatch where it gives none."""
+    expected = (
+        f"an image module takes float32 [batch, {size[0]}, {size[1]}, 3] and gives [batch, width]"
+    )
+    try:
+        vectors = np.asarray(function.call(tf.zeros((1, *size, 3))))
+    except Exception as error:  # TypeError, ValueError, tf.errors.*: whatever its graph objects to
+        raise ModuleMismatch(
+            f"module {module.variant.handle!r} does not take a picture "
+            f"({type(error).__name__}: {_first_line(error)}); {expected}"
+        ) from error
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+        raise ModuleMismatch(
+            f"module {module.variant.handle!r} gives {vectors.dtype} {vectors.shape} for one picture; "
+            f"{expected}"
+        )
+    return int(vectors.shape[1])
 
 
 def _first_line(error: Exception) -> str:

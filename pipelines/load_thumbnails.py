@@ -1,13 +1,13 @@
 """The URI of a picture -> what a page shows of it."""
 
 from transforms.pixels import UnreadablePicture
-from transforms.read_images import read_bytes
+from transforms.read_bytes import read_bytes
 from transforms.thumbnails import thumbnail
 
 
-def thumbnail_of(uri: str) -> str | None:
+def load_thumbnail(uri: str) -> str | None:
     """A data: URI; None where the picture is gone, or was never one."""
     try:
         return thumbnail(read_bytes(uri))
-    except (OSError, ValueError, UnreadablePicture):
+    except (OSError, UnreadablePicture):
         return None

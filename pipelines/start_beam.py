@@ -1,0 +1,43 @@
+"""Beam's flags -> checked options, with filesystems that are ready to list and read."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.runners.runner import create_runner
+
+from index.errors import UsageError
+
+
+def start_beam(beam_args: Sequence[str] = ()) -> PipelineOptions:
+    """The options of a run; the in-process runner where none, or DirectRunner, is named.
+
+    DirectRunner first tries a runner that it downloads: on a network that drops packets it hangs.
+
+    Raises:
+        UsageError: a value or a runner that Beam does not take.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(list(beam_args))
+            options.get_all_options()  # parses them all now, rather than one class at a time later
+    except SystemExit:
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise UsageError(f"Apache Beam does not take {' '.join(beam_args)!r}: {reason}") from None
+    standard = options.view_as(StandardOptions)
+    if standard.runner in (None, "DirectRunner"):
+        standard.runner = "FnApiRunner"
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(
+            f"--runner {standard.runner!r} is none that Apache Beam has: {error}"
+        ) from error
+    worker = options.view_as(WorkerOptions)
+    if worker.default_sdk_harness_log_level is None:
+        worker.default_sdk_harness_log_level = "ERROR"
+    FileSystems.set_options(options)
+    return options
