@@ -1,4 +1,4 @@
-"""Patterns, folders, lists and single files -> file references, through Beam's filesystems."""
+"""Patterns, folders, lists and single files -> file references, in Beam's pattern language."""
 
 from __future__ import annotations
 

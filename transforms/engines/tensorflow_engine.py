@@ -62,8 +62,8 @@ class TensorFlowEngine:
                 f"module {module.variant.handle!r}: TensorFlow cannot load {module.path} "
                 f"({type(error).__name__}: {_first_line(error)}); restore the folder or fetch it again"
             ) from error
-        function = _hub_function(module, loaded) if module.format == "hub" else None
-        function = function or _saved_model_function(module, loaded)
+        find_function = _hub_function if module.format == "hub" else _saved_model_function
+        function = find_function(module, loaded)
         variant = _complete(module, function)
         return cls(
             variant=variant,
