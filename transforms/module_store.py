@@ -96,9 +96,10 @@ class ModuleStore:
             place = next(_places_in_mirror(Path(mirror).expanduser(), variant), None)
             if place is not None:
                 return self._checked(variant, place, "mirror")
-        cached = _hub_cache() / hashlib.sha1(hub_url(variant.handle).encode()).hexdigest()
-        if cached.exists():
-            return self._checked(variant, cached, "cache")
+        for url in (hub_url(variant.handle), hub_url(variant.handle) + "/"):
+            cached = _hub_cache() / hashlib.sha1(url.encode()).hexdigest()
+            if cached.exists():
+                return self._checked(variant, cached, "cache")
         return self._checked(variant, _download(variant, mirror), "network")
 
     def _checked(self, variant: Variant, place: Path, found: str) -> ModuleFolder:
@@ -259,9 +260,7 @@ def _download(variant: Variant, mirror: str | None) -> Path:
     socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
     try:
         return Path(hub.resolve(hub_url(variant.handle)))
-    except (
-        Exception
-    ) as error:  # the hub raises URLError, HTTPError, OSError, RuntimeError, tar errors
+    except Exception as error:  # URLError, HTTPError, OSError, RuntimeError, TarError
         tried = f"it is not in the mirror {mirror} nor" if mirror else "it is not"
         raise ModuleUnavailable(
             f"module {variant.handle!r} of variant {variant.name!r} could not be fetched "
