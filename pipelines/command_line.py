@@ -32,6 +32,7 @@ INTERRUPTED: Final = 130  # as shells count: 128 + SIGINT
 
 def console() -> int:
     """The `lookalike` command: quiet libraries, then `main`."""
+    _open_standard_streams()
     quiet_libraries()
     return main()
 
@@ -54,6 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explain(error, FAILED)
     except KeyboardInterrupt as error:
         return _explain(error, INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where standard output or error is closed: a file we open would take its number."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 def _explain(error: BaseException, code: int) -> int:

@@ -170,6 +170,12 @@ def test_a_full_disk_under_the_output_is_one_line():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed):
+    command = f"{sys.executable} -m pipelines.command_line variants {closed}"
+    assert subprocess.run(command, shell=True, capture_output=True).returncode == 0
+
+
 def test_a_flag_given_twice_keeps_both_values():
     job = parse_job(["search", "out", "--image", "a", "b", "--image", "c", "-k", "3"])
     assert job.image == ("a", "b", "c")
