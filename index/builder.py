@@ -68,6 +68,7 @@ def build_index(
     encoded = faiss.serialize_index(index).data
     manifest = IndexManifest(
         space=dataset.space,
+        embeddings=dataset.record.digest,
         factory_string=factory_string,
         search_parameters=setting,
         count=len(dataset),

@@ -105,6 +105,11 @@ class VariantRecord(_Record):
     rows: int
     parts: tuple[StoredFile, ...]
 
+    @property
+    def digest(self) -> str:
+        """sha256 over the checksums of the parts: which embeddings these are."""
+        return hashlib.sha256("".join(part.sha256 for part in self.parts).encode()).hexdigest()
+
 
 class EmbeddingsManifest(Manifest):
     """OUT/manifest.json: one finished run of `embed`.
@@ -130,6 +135,7 @@ class IndexManifest(Manifest):
 
     Attributes:
         space: of the vectors it holds.
+        embeddings: the digest of the embeddings it was built from.
         metric: how scores are computed.
         factory_string: the FAISS index type.
         search_parameters: FAISS's search-time settings, such as "efSearch=64"; "" for none.
@@ -142,6 +148,7 @@ class IndexManifest(Manifest):
 
     kind: Literal["index"] = "index"
     space: VectorSpace
+    embeddings: str
     metric: Literal["cosine"] = "cosine"
     factory_string: str
     search_parameters: str
@@ -157,6 +164,7 @@ class DuplicatesManifest(Manifest):
 
     Attributes:
         space: of the vectors that were compared.
+        embeddings: the digest of the embeddings that were compared.
         threshold: the least cosine between a near duplicate and the picture kept for it.
         keep: the policy that chose the picture to keep.
         pictures: how many were compared.
@@ -169,6 +177,7 @@ class DuplicatesManifest(Manifest):
 
     kind: Literal["duplicates"] = "duplicates"
     space: VectorSpace
+    embeddings: str
     threshold: float
     keep: str
     pictures: int

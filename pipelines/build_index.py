@@ -37,16 +37,16 @@ class BuildIndex:
         from index.builder import IndexOptions, build_index
         from index.embedding_dataset import EmbeddingDataset
         from index.output_folder import INDEX, OutputFolder, variant_partition
-        from index.publishing import replacing
+        from index.publishing import only_writer, replacing
         from transforms.variants import stored_name
 
         output = OutputFolder.at(self.output)
-        dataset = EmbeddingDataset.open(output, stored_name(self.variant))
         options = IndexOptions(self.max_memory, self.min_recall, self.factory)
-        with replacing(
-            output.folder(INDEX), dataset.space.variant, overwrite=self.overwrite
-        ) as folder:
-            manifest = build_index(dataset, folder, options)
+        with only_writer(output):
+            dataset = EmbeddingDataset.open(output, stored_name(self.variant))
+            indexes, variant = output.folder(INDEX), dataset.space.variant
+            with replacing(indexes, variant, overwrite=self.overwrite) as folder:
+                manifest = build_index(dataset, folder, options)
         recall = manifest.recall_at_10
         return JobReport(
             {
@@ -55,6 +55,6 @@ class BuildIndex:
                 "search": manifest.search_parameters or "exhaustive",
                 "recall@10": "not measurable" if recall is None else f"{recall:.4f}",
                 "bytes a vector": f"{manifest.index_file.size / manifest.count:,.0f}",
-                "output": output.path(f"{INDEX}/{variant_partition(dataset.space.variant)}"),
+                "output": output.path(f"{INDEX}/{variant_partition(variant)}"),
             }
         )

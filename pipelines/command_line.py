@@ -71,7 +71,7 @@ def _explain(error: BaseException, code: int) -> int:
     """One line for the user, or the whole story where it is asked for; the exit code."""
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    print(f"lookalike: {error or 'interrupted'}", file=sys.stderr)
+    print(f"lookalike: {str(error) or 'interrupted'}", file=sys.stderr)
     return code
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from index.errors import ArtifactDamaged, OutputExists, OutputMissing, PipelineFailed
 from index.manifest import EmbeddingsManifest, VariantRecord
@@ -18,7 +18,7 @@ from index.output_folder import (
     MANIFEST,
     OutputFolder,
 )
-from index.publishing import LOCK, UNFINISHED, only_writer, publish, settle
+from index.publishing import LOCK, REPLACED, REPLACING, UNFINISHED, only_writer, publish, settle
 from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction, positive
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from transforms.embedding_plan import EmbeddingPlan
     from transforms.engines.engine import Engine
     from transforms.module_store import ModuleFolder
+
+
+PUBLISHED: Final = (EMBEDDINGS, FAILURES, MANIFEST)  # in the order in which they appear
+HIDDEN: Final = (LOCK, UNFINISHED, REPLACING, REPLACED)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,11 @@ class EmbedImages:
         output = OutputFolder.at(self.output)
         wanted = parse_variants(self.variants)
         options = start_beam(self.beam_args)
-        with only_writer(output):
-            settle(output, MANIFEST)
+        with only_writer(output, create=True):
+            settle(output, PUBLISHED)
             _require_free(output, overwrite=self.overwrite)
             modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
-            own = [output.path(name) for name in (*ARTIFACTS, UNFINISHED, LOCK)]
+            own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
             listing = list_images(self.inputs, apart_from=own)
             plan = plan_embedding(listing.files, listing.failures)
             engines = tuple(load_engine(module, self.engine) for module in modules)
@@ -89,7 +93,7 @@ class EmbedImages:
             self._run_pipeline(options, plan, modules, engines, staged)
             manifest = self._describe(plan, engines, staged)
             manifest.write(staged)
-            publish(output, staged, (EMBEDDINGS, FAILURES, MANIFEST), stale=ARTIFACTS)
+            publish(output, staged, PUBLISHED, stale=ARTIFACTS)
             output.delete(UNFINISHED)
         return self._report(manifest, modules, output)
 

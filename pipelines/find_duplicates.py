@@ -18,7 +18,7 @@ from index.duplicate_groups import (
 )
 from index.manifest import DuplicatesManifest, StoredFile
 from index.output_folder import DUPLICATES, OutputFolder, variant_partition
-from index.publishing import replacing
+from index.publishing import only_writer, replacing
 from pipelines.job import JobReport, above_zero, flag
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ class FindDuplicates:
 
         start_beam()  # its filesystems read pictures for the report
         output = OutputFolder.at(self.output)
-        dataset = EmbeddingDataset.open(output, stored_name(self.variant))
-        variant = dataset.space.variant
-        with replacing(output.folder(DUPLICATES), variant, overwrite=self.overwrite) as folder:
-            manifest = self._write(dataset, folder)
+        with only_writer(output):
+            dataset = EmbeddingDataset.open(output, stored_name(self.variant))
+            groups, variant = output.folder(DUPLICATES), dataset.space.variant
+            with replacing(groups, variant, overwrite=self.overwrite) as folder:
+                manifest = self._write(dataset, folder)
         made = output.folder(DUPLICATES, variant_partition(variant))
         copies = manifest.exact_duplicates + manifest.near_duplicates
         return JobReport(
@@ -85,6 +86,7 @@ class FindDuplicates:
         kinds = [duplicate.kind for group in groups for duplicate in group.duplicates]
         manifest = DuplicatesManifest(
             space=dataset.space,
+            embeddings=dataset.record.digest,
             threshold=self.threshold,
             keep=self.keep,
             pictures=len(dataset),

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from index.errors import InvalidInput, LookalikeError, UsageError
+from index.errors import InvalidInput, LookalikeError, SpaceMismatch, UsageError
 from index.unit_vectors import check_vectors, unit_vectors
 from pipelines.job import JobReport, flag, positive
 
@@ -98,6 +98,12 @@ class SearchImages:
         index = VectorIndex.of_variant(output, name)
         dataset = EmbeddingDataset.open(output, name)
         index.space.require_same(dataset.space)
+        if index.manifest.embeddings != dataset.record.digest:
+            raise SpaceMismatch(
+                f"the index of {name!r} was built from embeddings {index.manifest.embeddings[:16]}…, "
+                f"{output.root} holds {dataset.record.digest[:16]}…; build it again: "
+                f"lookalike index {output.root} --variant {name} --overwrite"
+            )
         queries = [
             *self._by_image(index, self.variant or name),
             *self._by_uri(index, dataset),
@@ -156,6 +162,8 @@ class SearchImages:
         if not isinstance(vectors, np.ndarray):
             raise InvalidInput(f"{self.vector!r} holds several arrays; save one as .npy")
         checked = check_vectors(np.atleast_2d(vectors), index.space.num_features)
+        if not checked.any(axis=1).all():
+            raise InvalidInput(f"{self.vector!r} holds a vector of zeros, which is like no other")
         for number, vector in enumerate(checked):
             yield Query(f"{self.vector}[{number}]", vector)
 

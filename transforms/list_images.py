@@ -15,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from index.errors import NoPictures, UsageError
 from transforms.elements import Failure, FileReference
-from transforms.local_files import is_local, local_file, local_files_below
+from transforms.local_files import UNREADABLE_FOLDER, is_local, local_file, local_files_below
 from transforms.read_bytes import read_bytes
 
 LIST_SUFFIXES: Final = (".txt", ".list")
@@ -89,16 +89,23 @@ def _match(location: str) -> Iterator[FileReference | Failure]:
     elif os.path.lexists(location) and not Path(location).is_dir():
         yield local_file(location)
     elif Path(location).is_dir():
-        below = location.rstrip("/") + "/"
-        for path, entry in local_files_below(below):
-            if "/." not in path[len(below) - 1 :]:
-                yield entry
+        yield from (entry for _, entry in local_files_below(location, hidden=False))
     elif _GLOB.search(location):
-        folder = _GLOB.split(location, maxsplit=1)[0].rpartition("/")[0] or "/"
-        patterns = [re.compile(FileSystem.translate_pattern(p)) for p in _expand_stars(location)]
-        for path, entry in local_files_below(folder):
-            if any(pattern.match(path) for pattern in patterns):
-                yield entry
+        yield from _match_local_pattern(location)
+
+
+def _match_local_pattern(pattern: str) -> Iterator[FileReference | Failure]:
+    """The files that a pattern matches, and the folders on the way that cannot be read."""
+    folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0] or "/"
+    if not Path(folder).is_dir():
+        return
+    below = pattern[len(folder.rstrip("/")) + 1 :]
+    max_depth = None if "**" in below else below.count("/")
+    expressions = [re.compile(FileSystem.translate_pattern(one)) for one in _expand_stars(pattern)]
+    for path, entry in local_files_below(folder, hidden=True, max_depth=max_depth):
+        is_folder = isinstance(entry, Failure) and entry.error == UNREADABLE_FOLDER
+        if is_folder or any(expression.match(path) for expression in expressions):
+            yield entry
 
 
 def _match_remote(location: str) -> Iterator[FileReference]:
@@ -116,8 +123,8 @@ def _remote_files(patterns: list[str]) -> list[FileMetadata]:
         results = FileSystems.match(patterns)
     except (BeamIOError, ValueError, ImportError) as error:
         raise NoPictures(
-            f"{patterns[0]!r} cannot be listed: {error} (pictures on gs:// need "
-            "`pip install 'apache-beam[gcp]'`, on s3:// 'apache-beam[aws]', and credentials)"
+            f"{patterns[0]!r} cannot be listed: {error} (gs:// needs `pip install "
+            "'apache-beam[gcp]'`, s3:// 'apache-beam[aws]', both credentials; nothing else is read)"
         ) from error
     return [file for result in results for file in result.metadata_list]
 

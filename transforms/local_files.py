@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from typing import Final
 
 from transforms.elements import Failure, FileReference
+
+UNREADABLE_FOLDER: Final = "UnreadableFolder"
 
 
 def is_local(uri: str) -> bool:
@@ -14,30 +17,43 @@ def is_local(uri: str) -> bool:
     return "://" not in uri
 
 
-def local_files_below(folder: str) -> Iterator[tuple[str, FileReference | Failure]]:
+def local_files_below(
+    folder: str, *, hidden: bool, max_depth: int | None = None
+) -> Iterator[tuple[str, FileReference | Failure]]:
     """Every entry below a folder that is not a folder, with its path as the system has it.
 
-    Links are followed, and a folder that is reached twice, as in a loop, is walked once.
+    Args:
+        folder: links in it are followed, except back to a folder that they stand in.
+        hidden: whether to take names that begin with a dot.
+        max_depth: how many folders deep to go; None for all.
     """
-    seen: set[tuple[int, int]] = set()
-    waiting = [folder]
+    waiting: list[tuple[str, frozenset[tuple[int, int]], int]] = [(folder, frozenset(), 0)]
     while waiting:
-        place = waiting.pop()
+        place, above, depth = waiting.pop()
         try:
             status = os.stat(place)
-            if (status.st_dev, status.st_ino) in seen:
+            here = (status.st_dev, status.st_ino)
+            if here in above:
                 continue
-            seen.add((status.st_dev, status.st_ino))
             with os.scandir(place) as entries:
                 ordered = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            yield place, _failure(place, "UnreadableFolder", error.strerror or str(error))
+            yield place, _failure(place, UNREADABLE_FOLDER, error)
             continue
         for entry in ordered:
-            if entry.is_dir():
-                waiting.append(entry.path)
-            else:
+            if not hidden and entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
                 yield entry.path, local_file(entry.path)
+            elif max_depth is None or depth < max_depth:
+                waiting.append((entry.path, above | {here}, depth + 1))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; as a file it becomes a failure
+        return False
 
 
 def local_file(path: str) -> FileReference | Failure:
@@ -49,13 +65,13 @@ def local_file(path: str) -> FileReference | Failure:
     try:
         status = os.stat(path)
     except OSError as error:
-        reason = "DanglingLink" if os.path.islink(path) else type(error).__name__
-        return _failure(path, reason, error.strerror or str(error))
+        return _failure(path, "DanglingLink" if os.path.islink(path) else "Unlistable", error)
     if not stat.S_ISREG(status.st_mode):
         return _failure(path, "NotAFile", "it is a pipe, a socket or a device")
     return FileReference(path, status.st_size, status.st_mtime)
 
 
-def _failure(path: str, error: str, message: str) -> Failure:
+def _failure(path: str, kind: str, trouble: OSError | str) -> Failure:
     name = path.encode("utf-8", "backslashreplace").decode()
-    return Failure(uri=name, stage="list", error=error, message=message)
+    message = trouble if isinstance(trouble, str) else trouble.strerror or str(trouble)
+    return Failure(uri=name, stage="list", error=kind, message=message)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Final
@@ -37,16 +38,17 @@ def held_stderr(*, show_on_error: bool) -> Iterator[None]:
         yield
         return
     sys.stderr.flush()
-    python_stderr = sys.stderr
+    python_stderr, thread_excepthook = sys.stderr, threading.excepthook
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held, os.fdopen(stderr, "w", closefd=True) as shown:
         with contextlib.suppress(OSError):  # a stand-in for the real one has no descriptor
             if python_stderr.fileno() == 2:
                 sys.stderr = shown
         os.dup2(held.fileno(), 2)
+        threading.excepthook = lambda _: None  # of Beam's threads; what stops the run is raised
         try:
             yield
-        except BaseException:
+        except Exception:
             if show_on_error:
                 held.seek(0)
                 os.write(stderr, held.read())
@@ -54,6 +56,7 @@ def held_stderr(*, show_on_error: bool) -> Iterator[None]:
         finally:
             sys.stderr.flush()
             sys.stderr = python_stderr
+            threading.excepthook = thread_excepthook
             os.dup2(stderr, 2)
 
 

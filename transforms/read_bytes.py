@@ -17,6 +17,7 @@ def read_bytes(uri: str) -> bytes:
         OSError: the file cannot be read, is none (a pipe would hang its reader), or has more than
             MAX_FILE_BYTES.
     """
+    uri = uri.removeprefix("file://") if uri.startswith("file:///") else uri
     try:
         if "://" not in uri and not stat.S_ISREG(Path(uri).stat().st_mode):
             raise OSError("it is not a regular file")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import OutputBusy, OutputExists
+from index.errors import ArtifactError, OutputBusy, OutputExists, OutputMissing
 from index.output_folder import OutputFolder
 from index.publishing import only_writer, publish, replacing, settle
 
@@ -33,7 +33,7 @@ def test_replacing_publishes_only_what_was_finished(tmp_path):
 
 def test_a_second_writer_is_refused(tmp_path):
     folder = OutputFolder.at(tmp_path / "out")
-    with only_writer(folder):
+    with only_writer(folder, create=True):
         with pytest.raises(OutputBusy, match="another run is writing"), only_writer(folder):
             pass
         folder.write("a", b"1")
@@ -64,37 +64,75 @@ def test_a_writer_that_was_killed_holds_nothing(tmp_path):
     assert contents(folder) == {"a": b"1"}
 
 
-@pytest.mark.parametrize("moves", range(7))
-def test_a_publication_cut_short_anywhere_leaves_old_or_new(tmp_path, moves, monkeypatch):
+def test_a_folder_that_is_not_there_is_made_only_when_asked(tmp_path):
+    folder = OutputFolder.at(tmp_path / "deep/out")
+    with pytest.raises(OutputMissing, match="does not exist"), only_writer(folder):
+        pass
+    assert not (tmp_path / "deep").exists()
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("file", "file/below"):
+        place = OutputFolder.at(tmp_path / name)
+        with pytest.raises(ArtifactError, match="cannot be written"):  # noqa: SIM117
+            with only_writer(place, create=True):
+                pass
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("killed_at", range(9))
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"data/a": b"old", "failures/f": b"old", "index/i": b"old", "manifest": b"old"},
+        {"data/a": b"old", "manifest": b"old"},
+        {},
+    ],
+)
+def test_a_publication_cut_short_anywhere_leaves_old_or_new(tmp_path, killed_at, old):
     folder = OutputFolder.at(tmp_path)
-    old = {"data/a": b"old", "manifest": b"old", "index/i": b"old"}
-    new = {"data/b": b"new", "manifest": b"new"}
+    new = {"data/b": b"new", "failures/g": b"new", "manifest": b"new"}
     for name, data in old.items():
         folder.write(name, data)
     for name, data in new.items():
         folder.folder(".staged").write(name, data)
+    moves = 0
 
-    done = 0
-    rename = type(folder.filesystem).move
-
-    class Killed(Exception):
-        pass
-
-    class Counting:
+    class Dying:
         def __getattr__(self, name):
             return getattr(folder.filesystem, name)
 
         def move(self, source, target):
-            nonlocal done
-            if done == moves:
+            nonlocal moves
+            if moves == killed_at:
                 raise Killed
-            done += 1
-            rename(folder.filesystem, source, target)
+            moves += 1
+            folder.filesystem.move(source, target)
 
-    counting = OutputFolder(Counting(), folder.root)
-    staged = counting.folder(".staged")
+    names = ["data", "failures", "manifest"]
+    dying = OutputFolder(Dying(), folder.root)
+    stale = ["data", "failures", "index", "manifest"]
     with contextlib.suppress(Killed):
-        publish(counting, staged, ["data", "manifest"], stale=["data", "index", "manifest"])
-    settle(folder, "manifest")
+        publish(dying, dying.folder(".staged"), names, stale=stale)
+    finished = not (tmp_path / ".staged/manifest").exists()
+    settle(folder, names)
     folder.delete(".staged")
-    assert contents(folder) == (new if moves >= 5 else old)
+    left = contents(folder)
+    if old or finished:
+        assert left == (new if finished else old)
+    else:  # nothing to go back to: no manifest, so no reader takes it for finished
+        assert "manifest" not in left
+
+
+def test_settling_one_variant_leaves_the_others_alone(tmp_path):
+    parent = OutputFolder.at(tmp_path)
+    parent.write(".replaced-variant=a/variant=a/x", b"a")
+    with replacing(parent, "b", overwrite=False) as folder:
+        folder.write("y", b"b")
+    with (
+        pytest.raises(OutputExists, match="variant=a is finished"),
+        replacing(parent, "a", overwrite=False),
+    ):
+        pass
+    assert contents(parent) == {"variant=a/x": b"a", "variant=b/y": b"b"}

@@ -287,10 +287,21 @@ def test_the_command_is_quiet(photos, tiny_tf2, tmp_path):
 
 def test_two_runs_cannot_write_into_one_output(photos, tiny_tf2, tmp_path, capsys):
     out = tmp_path / "out"
-    with only_writer(OutputFolder.at(out)):
+    with only_writer(OutputFolder.at(out), create=True):
         assert embed(photos, out, variants=f"v={tiny_tf2}") == 1
         assert "another run is writing" in capsys.readouterr().err
     assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+
+
+@pytest.mark.parametrize("command", ["index", "dedup"])
+def test_what_is_derived_is_not_made_while_its_source_is(
+    photos, tiny_tf2, tmp_path, command, capsys
+):
+    out = tmp_path / "out"
+    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
+    with only_writer(OutputFolder.at(out)):
+        assert main([command, str(out)]) == 1
+        assert "another run is writing" in capsys.readouterr().err
 
 
 def test_what_a_dead_run_left_is_not_taken_in(photos, tiny_tf2, tmp_path):
@@ -337,7 +348,9 @@ def test_variants_of_different_widths_are_datasets_of_their_own(photos, tiny_tf2
         assert table.schema.field("embedding").type.list_size == width
 
 
-def test_an_interrupt_is_not_a_failure_of_the_pipeline(photos, tiny_tf2, tmp_path, monkeypatch):
+def test_an_interrupt_is_not_a_failure_of_the_pipeline(
+    photos, tiny_tf2, tmp_path, monkeypatch, capsys
+):
     from transforms import write_embeddings
 
     def interrupt(*_: object) -> None:
@@ -345,6 +358,7 @@ def test_an_interrupt_is_not_a_failure_of_the_pipeline(photos, tiny_tf2, tmp_pat
 
     monkeypatch.setattr(write_embeddings, "encode_part", interrupt)
     assert embed(photos, tmp_path / "out", variants=f"v={tiny_tf2}") == 130
+    assert capsys.readouterr().err.endswith("lookalike: interrupted\n")
 
 
 def test_a_damaged_manifest_is_named_with_a_way_out(photos, tiny_tf2, tmp_path, capsys):

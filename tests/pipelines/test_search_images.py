@@ -102,18 +102,33 @@ def test_a_query_that_is_no_picture_is_named(indexed, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((1, 7), np.float32), np.full(24, np.nan), np.zeros((0, 24)), np.zeros((1, 1, 24))],
+    [
+        np.zeros((1, 7), np.float32),
+        np.full(24, np.nan),
+        np.zeros((0, 24)),
+        np.zeros(24),
+        np.zeros((1, 1, 24)),
+    ],
 )
 def test_a_vector_that_does_not_fit_is_refused(indexed, tmp_path, capsys, array):
     np.save(tmp_path / "q.npy", array)
     assert main(["search", str(indexed), "--vector", str(tmp_path / "q.npy")]) == 1
-    assert "vectors" in capsys.readouterr().err
+    assert "vector" in capsys.readouterr().err
 
 
 def test_a_vector_file_that_would_run_code_is_refused(indexed, tmp_path, capsys):
     np.save(tmp_path / "q.npy", np.array([{"a": 1}], object), allow_pickle=True)
     assert main(["search", str(indexed), "--vector", str(tmp_path / "q.npy")]) == 1
     assert "not a .npy file of numbers" in capsys.readouterr().err
+
+
+def test_an_index_of_other_embeddings_is_refused(indexed, photos, tiny_tf2, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = ["--variants", f"tf2={tiny_tf2}", "--output", str(out)]
+    assert main(["embed", str(photos / "01.jpg"), *flags]) == 0
+    shutil.copytree(indexed / "index/variant=tf2", out / "index/variant=tf2")
+    assert main(["search", str(out), "--uri", str(photos / "01.jpg")]) == 1
+    assert "built from embeddings" in capsys.readouterr().err
 
 
 def test_a_query_prepared_with_another_module_is_refused(indexed, photos, tmp_path, capsys):

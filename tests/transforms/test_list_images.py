@@ -144,7 +144,7 @@ def test_a_file_that_is_too_large_is_not_read_whole(tmp_path):
     assert "268,435,456 bytes" in failure.message
 
 
-def test_links_are_followed_and_loops_walked_once(tmp_path):
+def test_links_are_followed_and_loops_are_not(tmp_path):
     (tmp_path / "real/deep").mkdir(parents=True)
     (tmp_path / "real/deep/a.jpg").write_bytes(b"1")
     (tmp_path / "real/deep/up").symlink_to(tmp_path / "real")
@@ -153,6 +153,61 @@ def test_links_are_followed_and_loops_walked_once(tmp_path):
     (tmp_path / "set/b.jpg").symlink_to(tmp_path / "real/deep/a.jpg")
     for name in ("set", "set/**", "set/**/*.jpg"):
         assert names(tmp_path, str(tmp_path / name)) == ["set/b.jpg", "set/linked/deep/a.jpg"]
+
+
+def test_a_folder_and_a_link_to_it_are_both_listed(tmp_path):
+    for name in ("2023", "2024"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"1")
+    (tmp_path / "latest").symlink_to("2024")
+    (tmp_path / ".hidden").symlink_to("2023")
+    assert names(tmp_path, f"{tmp_path}/20*/*.jpg") == ["2023/a.jpg", "2024/a.jpg"]
+    assert names(tmp_path, f"{tmp_path}/l*/*.jpg") == ["latest/a.jpg"]
+    assert names(tmp_path, str(tmp_path)) == ["2023/a.jpg", "2024/a.jpg", "latest/a.jpg"]
+
+
+@pytest.mark.parametrize("way", ["", "/*.jpg", "/**/*.jpg"])
+def test_a_link_to_itself_is_a_failure(tmp_path, way):
+    (tmp_path / "self.jpg").symlink_to(tmp_path / "self.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    listing = list_images([f"{tmp_path}{way}"])
+    assert [os.path.basename(file.uri) for file in listing.files] == ["a.jpg"]
+    assert [failure.error for failure in listing.failures] == ["DanglingLink"]
+
+
+@pytest.mark.parametrize("way", ["", "/**/*.jpg", "/*/*.jpg"])
+def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path, monkeypatch, way):
+    for name in ("open", "locked"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"1")
+    scandir = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr("transforms.local_files.os.scandir", refuse)
+    listing = list_images([f"{tmp_path}{way}"])
+    assert len(listing.files) == 1
+    assert [failure.error for failure in listing.failures] == ["UnreadableFolder"]
+
+
+def test_a_pattern_looks_no_deeper_than_it_can_match(tmp_path, monkeypatch):
+    (tmp_path / "one/two/three").mkdir(parents=True)
+    (tmp_path / "one/a.jpg").write_bytes(b"1")
+    walked = []
+    scandir = os.scandir
+    monkeypatch.setattr(
+        "transforms.local_files.os.scandir", lambda place: walked.append(place) or scandir(place)
+    )
+    assert names(tmp_path, f"{tmp_path}/*/*.jpg") == ["one/a.jpg"]
+    assert [os.path.relpath(place, tmp_path) for place in walked] == [".", "one"]
+
+
+def test_a_file_uri_is_a_path(tree):
+    assert names(tree, (tree / "a.jpg").as_uri()) == ["a.jpg"]
+    assert read_image(FileReference((tree / "a.jpg").as_uri())).data == b"12345"
 
 
 @pytest.mark.parametrize("way", ["p", "p/*.jpg", "p/gone.jpg", "list.txt"])
