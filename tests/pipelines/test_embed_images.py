@@ -13,13 +13,11 @@ from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
 from index.publishing import only_writer
 from pipelines.command_line import main
-from pipelines.progress_line import progress_text, show_progress
 from tests.authored_modules import save_tf2_module
 from tests.conftest import broken_files, picture
 from transforms import embedding_plan
 from transforms.engines.tensorflow_engine import TensorFlowEngine
 from transforms.image_embedder import ImageEmbedder
-from transforms.progress import send_progress
 
 USABLE = 12
 
@@ -391,24 +389,3 @@ def test_several_processes_give_the_same_rows(photos, tiny_tf2, out, tmp_path, m
     assert many.pictures()["uri"] == one.pictures()["uri"]
     assert np.allclose(many.vectors(), one.vectors(), atol=1e-5)
     assert len(failures(tmp_path / "o")) == 5
-
-
-def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr("pipelines.progress_line.PLAIN_INTERVAL_S", 0.0)
-    with show_progress(10) as address:
-        send_progress(address, done=6, failed=1)
-    assert "7 of 10 pictures, 1 failed" in capsys.readouterr().err
-
-
-def test_progress_on_a_terminal_is_one_live_line(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with show_progress(10) as address:
-        send_progress(address, done=9, failed=1)
-    shown = capsys.readouterr().err
-    assert "10/10" in shown
-    assert "1 failed" in shown
-
-
-def test_a_finished_run_has_no_time_left():
-    assert "left" not in progress_text(10, 0, 10, 5.0)
-    assert progress_text(0, 0, 10, 0.0) == "0 of 10 pictures, 0 failed, 0.0 a second"
