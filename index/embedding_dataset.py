@@ -18,14 +18,12 @@ from index.vector_space import VectorSpace
 
 PICTURE_FIELDS: Final = (
     pa.field("uri", pa.string(), nullable=False),
-    pa.field(
-        "content_hash", pa.string(), nullable=False
-    ),  # sha256 of the file's bytes, hexadecimal
+    # sha256 of the file's bytes, in hexadecimal
+    pa.field("content_hash", pa.string(), nullable=False),
     pa.field("bytes", pa.int64(), nullable=False),
     pa.field("modified", pa.timestamp("us", tz="UTC")),
-    pa.field(
-        "width", pa.int32(), nullable=False
-    ),  # in pixels, as displayed: EXIF orientation applied
+    # in pixels, as displayed: EXIF orientation applied
+    pa.field("width", pa.int32(), nullable=False),
     pa.field("height", pa.int32(), nullable=False),
     pa.field("format", pa.string(), nullable=False),
 )

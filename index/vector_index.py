@@ -71,13 +71,11 @@ class VectorIndex:
         return cls(manifest, rows, index)
 
     @classmethod
-    def of_variant(
-        cls, output: str | OutputFolder, variant: str, *, query_space: VectorSpace | None = None
-    ) -> VectorIndex:
+    def of_variant(cls, output: str | OutputFolder, variant: str) -> VectorIndex:
         """Open the index of `variant` in an output."""
         root = output if isinstance(output, OutputFolder) else OutputFolder.at(output)
         try:
-            return cls.open(root.folder(INDEX, variant_partition(variant)), query_space=query_space)
+            return cls.open(root.folder(INDEX, variant_partition(variant)))
         except OutputMissing:
             raise OutputMissing(
                 f"{root.root} holds no index of variant {variant!r}; where it holds its embeddings, "

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -109,7 +109,7 @@ class SearchImages:
             *self._by_uri(index, dataset),
             *self._by_vector(index),
         ]
-        hits = [hit for query in queries for hit in find_neighbors(index, dataset, query, self.k)]
+        hits = find_neighbors(index, dataset, queries, self.k)
         if self.json:
             for hit in hits:
                 print(json.dumps(vars(hit), ensure_ascii=False))
@@ -169,31 +169,47 @@ class SearchImages:
 
 
 def find_neighbors(
-    index: VectorIndex, dataset: EmbeddingDataset, query: Query, k: int
+    index: VectorIndex, dataset: EmbeddingDataset, queries: Sequence[Query], k: int
 ) -> list[Hit]:
-    """The k nearest pictures, their scores computed from the stored vectors.
+    """The k nearest pictures of each query, their scores computed from the stored vectors.
 
     An approximate index gives candidates: more than k, whose exact scores then decide. Where several
-    pictures score alike, the query's own comes first.
+    pictures score alike, the query's own comes first. Each stored vector is read once.
     """
     wide = k if index.is_exact else max(CANDIDATES, k * CANDIDATES_PER_NEIGHBOR)
-    ids = index.search(query.vector[None], wide).ids[0]
-    own_ids = [] if query.own_id is None else [query.own_id]
-    ids = np.union1d(ids[ids >= 0], np.array(own_ids, np.int64))
-    rows = index.rows.take(pa.array(ids))
-    stored = dataset.vectors_at(rows.column("part").to_numpy(), rows.column("row").to_numpy())
-    scores = np.minimum(unit_vectors(stored) @ unit_vectors(query.vector[None])[0], 1)
-    order = np.argsort(-scores, kind="stable").tolist()
-    if query.own_id is not None:
-        own = int(np.searchsorted(ids, query.own_id))
+    vectors = np.stack([query.vector for query in queries])
+    found = index.search(vectors, wide).ids
+    candidates = [
+        np.union1d(ids[ids >= 0], [] if query.own_id is None else [query.own_id]).astype(np.int64)
+        for query, ids in zip(queries, found, strict=True)
+    ]
+    every = np.unique(np.concatenate(candidates))
+    rows = index.rows.take(pa.array(every))
+    uris = rows.column("uri")
+    stored = unit_vectors(
+        dataset.vectors_at(rows.column("part").to_numpy(), rows.column("row").to_numpy())
+    )
+    hits = []
+    for query, unit, ids in zip(queries, unit_vectors(vectors), candidates, strict=True):
+        places = np.searchsorted(every, ids)
+        scores = np.minimum(stored[places] @ unit, 1)
+        for rank, one in enumerate(_best_first(scores, ids, query.own_id)[:k], start=1):
+            uri = uris[int(places[one])].as_py()
+            hits.append(Hit(query.name, rank, round(float(scores[one]), 6), uri))
+    return hits
+
+
+def _best_first(
+    scores: NDArray[np.float32], ids: NDArray[np.int64], own_id: int | None
+) -> list[int]:
+    """The order of the scores, the best first; of those that tie with it, the query's own before all."""
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    if own_id is not None:
+        own = int(np.searchsorted(ids, own_id))
         if scores[order[0]] - scores[own] <= TIE:
             order.remove(own)
             order.insert(0, own)
-    uris = rows.column("uri")
-    return [
-        Hit(query.name, rank, round(float(scores[place]), 6), uris[place].as_py())
-        for rank, place in enumerate(order[:k], start=1)
-    ]
+    return order
 
 
 def _only_index(output: OutputFolder) -> str:

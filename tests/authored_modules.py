@@ -19,33 +19,34 @@ class Weights:
         return tf.matmul(tf.reduce_mean(mixed, axis=[1, 2]), dense)
 
 
+class Network(tf.Module):
+    """The weights as variables, and the network over them."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.kernel = tf.Variable(weights.kernel)
+        self.dense = tf.Variable(weights.dense)
+        self.vectors = lambda images: weights.network(images, self.kernel, self.dense)
+
+
 def save_tf2_module(folder: Path, size: int, width: int, *, seed: int = 0) -> Path:
     """A TF2 SavedModel, called as `module(images)`."""
-    weights = Weights(width, seed)
 
-    class Module(tf.Module):
-        def __init__(self) -> None:
-            self.kernel = tf.Variable(weights.kernel)
-            self.dense = tf.Variable(weights.dense)
-
+    class Module(Network):
         @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "images")])
         def __call__(self, images):
-            return weights.network(images, self.kernel, self.dense)
+            return self.vectors(images)
 
-    tf.saved_model.save(Module(), str(folder))
+    tf.saved_model.save(Module(Weights(width, seed)), str(folder))
     return folder
 
 
 def save_tf2_signature_module(folder: Path, size: int, width: int, *, seed: int = 0) -> Path:
     """A TF2 SavedModel that cannot be called: it has only a signature."""
-    weights = Weights(width, seed)
-    module = tf.Module()
-    module.kernel = tf.Variable(weights.kernel)
-    module.dense = tf.Variable(weights.dense)
+    module = Network(Weights(width, seed))
 
     @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "pixels")])
     def serve(pixels):
-        return {"features": weights.network(pixels, module.kernel, module.dense)}
+        return {"features": module.vectors(pixels)}
 
     tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
     return folder
@@ -53,22 +54,17 @@ def save_tf2_signature_module(folder: Path, size: int, width: int, *, seed: int 
 
 def save_fussy_module(folder: Path, size: int, width: int) -> Path:
     """A TF2 SavedModel that refuses a batch with a white picture in it, and gives NaN for black."""
-    weights = Weights(width, 0)
 
-    class Module(tf.Module):
-        def __init__(self) -> None:
-            self.kernel = tf.Variable(weights.kernel)
-            self.dense = tf.Variable(weights.dense)
-
+    class Module(Network):
         @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "images")])
         def __call__(self, images):
             mean = tf.reduce_mean(images, axis=[1, 2, 3])
             check = tf.debugging.assert_less(mean, 0.999, message="too bright to look at")
             with tf.control_dependencies([check]):
-                vectors = weights.network(images, self.kernel, self.dense)
+                vectors = self.vectors(images)
             return tf.where(mean[:, None] <= 0.0, float("nan"), vectors)
 
-    tf.saved_model.save(Module(), str(folder))
+    tf.saved_model.save(Module(Weights(width, 0)), str(folder))
     return folder
 
 

@@ -15,7 +15,13 @@ from apache_beam.io.filesystems import FileSystems
 
 from index.errors import NoPictures, UsageError
 from transforms.elements import Failure, FileReference
-from transforms.local_files import UNREADABLE_FOLDER, is_local, local_file, local_files_below
+from transforms.local_files import (
+    UNREADABLE_FOLDER,
+    as_path,
+    is_local,
+    local_file,
+    local_files_below,
+)
 from transforms.read_bytes import read_bytes
 
 LIST_SUFFIXES: Final = (".txt", ".list")
@@ -144,9 +150,8 @@ def _expand_stars(pattern: str) -> list[str]:
 
 
 def _absolute(name: str) -> str:
-    if not is_local(name):
-        return name.removeprefix("file://") if name.startswith("file:///") else name
-    return os.path.abspath(os.path.expanduser(name))
+    place = as_path(name)
+    return os.path.abspath(os.path.expanduser(place)) if is_local(place) else place
 
 
 def _is_list(location: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote, urlparse
 
 from transforms.elements import Failure, FileReference
 
@@ -15,6 +16,15 @@ UNREADABLE_FOLDER: Final = "UnreadableFolder"
 def is_local(uri: str) -> bool:
     """Whether a URI is a path on this machine."""
     return "://" not in uri
+
+
+def as_path(uri: str) -> str:
+    """A file:// URI as the path it means; anything else as it is.
+
+    >>> as_path("file:///photos/a%20b.jpg"), as_path("gs://bucket/a%20b.jpg")
+    ('/photos/a b.jpg', 'gs://bucket/a%20b.jpg')
+    """
+    return unquote(urlparse(uri).path) if uri.startswith("file:///") else uri
 
 
 def local_files_below(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlparse
 
 from index.errors import ModuleMismatch, ModuleUnavailable
 from index.vector_space import VectorSpace
+from transforms.local_files import as_path, is_local
 from transforms.pixels import RECIPE
 from transforms.quiet_libraries import quiet_import
 from transforms.variants import HUB, ModuleFormat, Variant, published_path
@@ -153,11 +153,10 @@ def _module_files(folder: Path) -> list[Path]:
 
 def _as_local_path(handle: str) -> Path | None:
     """The path a handle means, where it means one; a bare catalogue name does not."""
-    if handle.startswith("file://"):
-        return Path(unquote(urlparse(handle).path))
-    if "://" in handle:
+    place = as_path(handle)
+    if not is_local(place):
         return None
-    path = Path(handle).expanduser()
+    path = Path(place).expanduser()
     is_hub_name = handle.startswith("google/") and not path.exists()
     return None if is_hub_name else path
 

@@ -7,6 +7,8 @@ from typing import Final
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.local_files import as_path, is_local
+
 MAX_FILE_BYTES: Final = 256 << 20
 
 
@@ -17,11 +19,11 @@ def read_bytes(uri: str) -> bytes:
         OSError: the file cannot be read, is none (a pipe would hang its reader), or has more than
             MAX_FILE_BYTES.
     """
-    uri = uri.removeprefix("file://") if uri.startswith("file:///") else uri
+    place = as_path(uri)
     try:
-        if "://" not in uri and not stat.S_ISREG(Path(uri).stat().st_mode):
+        if is_local(place) and not stat.S_ISREG(Path(place).stat().st_mode):
             raise OSError("it is not a regular file")
-        with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        with FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             data: bytes = stream.read(MAX_FILE_BYTES + 1)
     except BeamIOError as error:
         raise OSError(f"it cannot be read: {error}") from error
