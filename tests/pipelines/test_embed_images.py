@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -11,36 +10,12 @@ import pytest
 from index.embedding_dataset import EmbeddingDataset
 from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
-from index.publishing import only_writer
-from pipelines.command_line import main
 from tests.authored_modules import save_tf2_module
 from tests.conftest import broken_files, picture
+from tests.pipelines.conftest import USABLE, embed, failures
 from transforms import embedding_plan
 from transforms.engines.tensorflow_engine import TensorFlowEngine
 from transforms.image_embedder import ImageEmbedder
-
-USABLE = 12
-
-
-def embed(photos, out, *flags: str, variants: str) -> int:
-    return main(["embed", str(photos), "--variants", variants, "--output", str(out), *flags])
-
-
-def failures(out: Path) -> list[dict]:
-    files = sorted((out / "failures").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def variants(tiny_tf2, tiny_hub) -> str:
-    return f"tf2={tiny_tf2},tf1={tiny_hub}"
-
-
-@pytest.fixture(scope="module")
-def out(photos, variants, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "out"
-    assert embed(photos, folder, "--max-failure-rate", "1", variants=variants) == 0
-    return folder
 
 
 def test_every_usable_picture_is_a_row_of_every_variant(out, photos):
@@ -152,29 +127,6 @@ def test_the_model_fails_only_the_picture_it_cannot_take(tmp_path, fussy_module,
     assert len(EmbeddingDataset.open(str(tmp_path / "out"), "plain")) == 8
 
 
-def test_a_finished_output_is_refused_and_stays_as_it_is(out, photos, variants, capsys):
-    before = (out / "manifest.json").read_bytes()
-    assert embed(photos, out, variants=variants) == 1
-    assert "--overwrite" in capsys.readouterr().err
-    assert (out / "manifest.json").read_bytes() == before
-
-
-def test_overwriting_replaces_everything(photos, tiny_tf2, tiny_hub, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 2)
-    assert embed(photos, out, variants=f"old={tiny_tf2}") == 3
-    assert len(list((out / "embeddings/variant=old").iterdir())) > 3
-    assert main(["index", str(out)]) == 0
-    assert main(["dedup", str(out)]) == 0
-    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 100)
-    few = tmp_path / "few"
-    few.mkdir()
-    (few / "one.jpg").write_bytes(picture(1))
-    assert embed(few, out, "--overwrite", variants=f"new={tiny_hub}") == 0
-    left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert left == ["embeddings/variant=new/part-00000.parquet", "manifest.json"]
-
-
 def test_chunks_of_any_size_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch):
     monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 3)
     assert embed(photos, tmp_path / "o", variants=f"tf2={tiny_tf2}") == 3
@@ -183,60 +135,6 @@ def test_chunks_of_any_size_give_the_same_rows(photos, tiny_tf2, out, tmp_path, 
     assert many.pictures()["uri"] == one.pictures()["uri"]
     assert np.allclose(many.vectors(), one.vectors(), atol=1e-5)
     assert len(failures(tmp_path / "o")) == 5
-
-
-def test_a_run_that_stops_publishes_nothing(photos, tiny_tf2, tmp_path, monkeypatch, capsys):
-    from transforms import write_embeddings
-
-    out = tmp_path / "out"
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(write_embeddings, "encode_part", full)
-        assert embed(photos, out, variants=f"v={tiny_tf2}") == 1
-    shown = capsys.readouterr().err
-    assert "No space left on device" in shown
-    assert "Traceback" not in shown
-    assert not out.exists() or [path.name for path in out.iterdir()] == [".unfinished"]
-    assert main(["index", str(out)]) == 1
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-    assert sorted(path.name for path in out.iterdir()) == [
-        "embeddings",
-        "failures",
-        "manifest.json",
-    ]
-
-
-def test_the_old_output_stays_whole_when_overwriting_stops(photos, tiny_tf2, tmp_path, monkeypatch):
-    from transforms import write_embeddings
-
-    out = tmp_path / "out"
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-    before = EmbeddingDataset.open(str(out)).vectors()
-    monkeypatch.setattr(write_embeddings, "encode_part", None)
-    assert embed(photos, out, "--overwrite", variants=f"v={tiny_tf2}") == 1
-    assert np.array_equal(EmbeddingDataset.open(str(out)).vectors(), before)
-
-
-def test_a_folder_that_is_not_ours_is_never_replaced(photos, tiny_tf2, tmp_path, capsys):
-    (tmp_path / "index").mkdir()
-    (tmp_path / "index/precious.txt").write_text("mine")
-    for flags in ([], ["--overwrite"]):
-        assert embed(photos, tmp_path, *flags, variants=f"v={tiny_tf2}") == 1
-        assert "choose another folder" in capsys.readouterr().err
-    (tmp_path / "manifest.json").write_text("{}")
-    assert embed(photos, tmp_path, "--overwrite", variants=f"v={tiny_tf2}") == 1
-    assert (tmp_path / "index/precious.txt").read_text() == "mine"
-
-
-def test_an_output_among_its_own_pictures_is_not_embedded(tmp_path, tiny_tf2):
-    (tmp_path / "a.jpg").write_bytes(picture(1))
-    for flags in ([], ["--overwrite"]):
-        assert embed(tmp_path, tmp_path, *flags, variants=f"v={tiny_tf2}") == 0
-        assert len(EmbeddingDataset.open(str(tmp_path))) == 1
-    assert (tmp_path / "a.jpg").read_bytes() == picture(1)
 
 
 @pytest.mark.parametrize("pattern", ["nowhere/*.jpg", "nowhere"])
@@ -283,39 +181,6 @@ def test_the_command_is_quiet(photos, tiny_tf2, tmp_path):
     assert done.stdout.splitlines()[0] == "pictures     17"
 
 
-def test_two_runs_cannot_write_into_one_output(photos, tiny_tf2, tmp_path, capsys):
-    out = tmp_path / "out"
-    with only_writer(OutputFolder.at(out), create=True):
-        assert embed(photos, out, variants=f"v={tiny_tf2}") == 1
-        assert "another run is writing" in capsys.readouterr().err
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-
-
-@pytest.mark.parametrize("command", ["index", "dedup"])
-def test_what_is_derived_is_not_made_while_its_source_is(
-    photos, tiny_tf2, tmp_path, command, capsys
-):
-    out = tmp_path / "out"
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-    with only_writer(OutputFolder.at(out)):
-        assert main([command, str(out)]) == 1
-        assert "another run is writing" in capsys.readouterr().err
-
-
-def test_what_a_dead_run_left_is_not_taken_in(photos, tiny_tf2, tmp_path):
-    out = tmp_path / "out"
-    dead = OutputFolder.at(out).folder(".unfinished", "another-run")
-    dead.write("chunks/00000.json", b"{}")
-    dead.write("embeddings/variant=v/part-00099.parquet", b"stale")
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-    assert sorted(path.name for path in out.iterdir()) == [
-        "embeddings",
-        "failures",
-        "manifest.json",
-    ]
-    assert len(EmbeddingDataset.open(str(out)).vectors()) == USABLE
-
-
 def test_hostile_shapes_cost_a_run_one_line_each(tmp_path, tiny_tf2):
     from PIL import Image
 
@@ -344,30 +209,6 @@ def test_variants_of_different_widths_are_datasets_of_their_own(photos, tiny_tf2
         table = pyarrow.dataset.dataset(out / f"embeddings/variant={variant}").to_table()
         assert table.num_rows == USABLE
         assert table.schema.field("embedding").type.list_size == width
-
-
-def test_an_interrupt_is_not_a_failure_of_the_pipeline(
-    photos, tiny_tf2, tmp_path, monkeypatch, capsys
-):
-    from transforms import write_embeddings
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(write_embeddings, "encode_part", interrupt)
-    assert embed(photos, tmp_path / "out", variants=f"v={tiny_tf2}") == 130
-    assert capsys.readouterr().err.endswith("lookalike: interrupted\n")
-
-
-def test_a_damaged_manifest_is_named_with_a_way_out(photos, tiny_tf2, tmp_path, capsys):
-    (tmp_path / "manifest.json").write_text('{"kind": "embed')
-    for flags in ([], ["--overwrite"]):
-        assert embed(photos, tmp_path, *flags, variants=f"v={tiny_tf2}") == 1
-        assert "choose another folder" in capsys.readouterr().err
-
-
-def test_an_empty_output_is_not_the_current_folder(photos, tiny_tf2):
-    assert embed(photos, "", variants=f"v={tiny_tf2}") == 2
 
 
 def test_buckets_are_listed_with_the_options_of_the_run(tiny_tf2, tmp_path, capsys):
