@@ -12,6 +12,8 @@ def requirements() -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "pytest"))]
 
 
+OPENVINO = "openvino>=2026,<2027"
+
 setup(
     name="lookalike",
     version="0.1.0",
@@ -28,7 +30,9 @@ setup(
     },
     install_requires=requirements(),
     extras_require={
+        "openvino": [OPENVINO],
         "dev": [
+            OPENVINO,
             "build>=1.2",
             "hypothesis>=6.150",
             "import-linter>=2.5",

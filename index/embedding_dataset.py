@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from index.errors import ArtifactDamaged, OutputMissing
-from index.manifest import EmbeddingsManifest, VariantRecord
+from index.manifest import EmbeddingsManifest, VariantRecord, VectorType
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
 from index.vector_space import VectorSpace
 
@@ -29,27 +29,34 @@ PICTURE_FIELDS: Final = (
 )
 PICTURE_SCHEMA: Final = pa.schema(PICTURE_FIELDS)
 SPACE_KEY: Final = b"lookalike.vector_space"
+ROW_GROUP_BYTES: Final = 16 << 20  # of vectors, before compression
 
 
-def embedding_schema(space: VectorSpace) -> pa.Schema:
-    """The columns of a part: the picture's, and `embedding` fixed_size_list<float32>[num_features]."""
-    element = pa.field("element", pa.float32(), nullable=False)
+def embedding_schema(space: VectorSpace, vector_type: VectorType = "float32") -> pa.Schema:
+    """The columns of a part: the picture's, and `embedding` fixed_size_list<vector_type>[dim]."""
+    element = pa.field("element", pa.from_numpy_dtype(vector_type), nullable=False)
     embedding = pa.field("embedding", pa.list_(element, space.num_features), nullable=False)
     return pa.schema([*PICTURE_FIELDS, embedding], metadata={SPACE_KEY: space.model_dump_json()})
 
 
-def encode_part(pictures: pa.Table, vectors: NDArray[np.float32], space: VectorSpace) -> pa.Buffer:
-    """The bytes of one Parquet part.
+def encode_part(
+    pictures: pa.Table,
+    vectors: NDArray[np.floating],
+    space: VectorSpace,
+    vector_type: VectorType = "float32",
+) -> pa.Buffer:
+    """The bytes of one Parquet part, its row groups of at most ROW_GROUP_BYTES of vectors.
 
     Args:
         pictures: PICTURE_SCHEMA, one row a picture.
-        vectors: float32 [pictures, num_features], in the same order.
+        vectors: float [pictures, dim], in the same order.
         space: what the vectors mean; written into the file.
+        vector_type: to store them as.
     """
-    schema = embedding_schema(space)
+    schema = embedding_schema(space, vector_type)
+    stored = np.ascontiguousarray(vectors, vector_type)
     embedding = pa.FixedSizeListArray.from_arrays(
-        pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1)),
-        type=schema.field("embedding").type,
+        pa.array(stored.reshape(-1)), type=schema.field("embedding").type
     )
     columns = [column.combine_chunks() for column in pictures.columns]
     table = pa.Table.from_arrays([*columns, embedding], schema=schema)
@@ -61,6 +68,7 @@ def encode_part(pictures: pa.Table, vectors: NDArray[np.float32], space: VectorS
         compression_level=1,
         use_dictionary=["format"],
         use_byte_stream_split=["embedding.list.element"],
+        row_group_size=max(1, ROW_GROUP_BYTES // (space.num_features * stored.itemsize)),
     )
     return sink.getvalue()
 
@@ -167,7 +175,8 @@ class EmbeddingDataset:
     def _table(self, number: int) -> pa.Table:
         part = self.record.parts[number]
         table = pq.read_table(pa.BufferReader(part.read_from(self.folder)))
-        if table.num_rows != part.rows or not table.schema.equals(embedding_schema(self.space)):
+        expected = embedding_schema(self.space, self.record.vector_type)
+        if table.num_rows != part.rows or not table.schema.equals(expected):
             raise ArtifactDamaged(
                 f"{self.folder.path(part.name)} holds {table.num_rows} rows of {table.schema.names}; "
                 f"its manifest says {part.rows} rows of variant {self.space.variant!r}"
@@ -178,7 +187,7 @@ class EmbeddingDataset:
         vectors: Any = table.column("embedding").combine_chunks().flatten().to_numpy()
         return EmbeddingBatch(
             pictures=table.select(PICTURE_SCHEMA.names),
-            vectors=vectors.reshape(table.num_rows, self.space.num_features),
+            vectors=vectors.reshape(table.num_rows, -1).astype(np.float32, copy=False),
         )
 
 

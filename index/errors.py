@@ -6,6 +6,7 @@ LookalikeError              something its reader can act on: one line, exit code
 ├── NoPictures              the input patterns match nothing
 ├── ModuleUnavailable       a module that cannot be found, fetched, unpacked or loaded
 ├── ModuleMismatch          a module that is not what its variant says it is
+├── EngineUnavailable       an engine that is not installed, or does not run a module rightly
 ├── PipelineFailed          the pipeline stopped; nothing was published
 ├── InvalidInput            an array that must not reach a module or an index
 └── ArtifactError           something on disk
@@ -39,6 +40,10 @@ class ModuleUnavailable(LookalikeError):
 
 class ModuleMismatch(LookalikeError):
     """A module that is not what its variant says it is."""
+
+
+class EngineUnavailable(LookalikeError):
+    """An engine that is not installed, or does not run a module rightly."""
 
 
 class PipelineFailed(LookalikeError):

@@ -14,7 +14,18 @@ from index.errors import ArtifactDamaged, OutputMissing
 from index.output_folder import MANIFEST, OutputFolder
 from index.vector_space import VectorSpace
 
-PACKAGES = ("lookalike", "apache-beam", "tensorflow", "tensorflow-hub", "faiss-cpu", "pyarrow")
+VectorType = Literal["float32", "float16"]  # of stored vectors
+
+PACKAGES = (
+    "lookalike",
+    "apache-beam",
+    "tensorflow",
+    "tensorflow-hub",
+    "ai-edge-litert",
+    "openvino",
+    "faiss-cpu",
+    "pyarrow",
+)
 
 
 @cache
@@ -98,10 +109,24 @@ class Manifest(_Record):
 
 
 class VariantRecord(_Record):
-    """The embeddings of one variant: their space, the engine that made them, their parts."""
+    """The embeddings of one variant.
+
+    Attributes:
+        space: what the vectors mean.
+        engine: what computed them.
+        precision: of the engine's arithmetic.
+        worst_cosine: the least cosine between vectors of this engine and of TensorFlow, found when
+            the engine was prepared; None for TensorFlow itself.
+        vector_type: as they are stored.
+        rows: how many there are.
+        parts: the files that hold them.
+    """
 
     space: VectorSpace
     engine: str
+    precision: str = "float32"
+    worst_cosine: float | None = None
+    vector_type: VectorType = "float32"
     rows: int
     parts: tuple[StoredFile, ...]
 

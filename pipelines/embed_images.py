@@ -5,7 +5,9 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 
 from __future__ import annotations
 
+import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +26,9 @@ from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction, po
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from index.manifest import VectorType
     from transforms.embedding_plan import EmbeddingPlan
-    from transforms.engines.engine import Engine
+    from transforms.engines.engine import Engine, Precision
     from transforms.module_store import ModuleFolder
 
 
@@ -56,8 +59,31 @@ class EmbedImages:
         default=None,
         metavar="DIR",
     )
-    engine: str = flag("what runs the modules", default="tensorflow", metavar="ENGINE")
-    batch_size: int = flag("pictures a call of a module", default=32, parse=positive, metavar="N")
+    engine: str = flag(
+        "what runs the modules; auto is the fastest that is installed and agrees with tensorflow",
+        default="auto",
+        choices=("auto", "tensorflow", "litert", "openvino"),
+    )
+    precision: Precision = flag(
+        "of the engine's arithmetic; bfloat16 needs openvino and a processor that has it",
+        default="float32",
+        choices=("float32", "bfloat16"),
+    )
+    vector_type: VectorType = flag(
+        "numbers of the stored vectors", default="float32", choices=("float32", "float16")
+    )
+    batch_size: int | None = flag(
+        "pictures a call of a module; what the engine does best if not given",
+        default=None,
+        parse=positive,
+        metavar="N",
+    )
+    threads: int | None = flag(
+        "threads of a worker; all cores, shared by the workers of a machine, if not given",
+        default=None,
+        parse=positive,
+        metavar="N",
+    )
     max_failure_rate: float = flag(
         "exit with 3 when a larger share of the pictures cannot be used",
         default=0.05,
@@ -69,12 +95,13 @@ class EmbedImages:
 
     def run(self) -> JobReport:
         """List, plan, run the pipeline, and publish what it wrote."""
-        from pipelines.start_beam import start_beam
+        from pipelines.start_beam import start_beam, threads_of_a_worker
         from transforms.embedding_plan import plan_embedding
-        from transforms.engines.engine import load_engine
+        from transforms.engines.engine import EngineSettings, load_engine
         from transforms.list_images import list_images
         from transforms.module_store import ModuleStore
         from transforms.variants import parse_variants
+        from transforms.work_threads import usable_cores
 
         output = OutputFolder.at(self.output)
         wanted = parse_variants(self.variants)
@@ -86,12 +113,18 @@ class EmbedImages:
             own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
             listing = list_images(self.inputs, apart_from=own)
             plan = plan_embedding(listing.files, listing.failures)
-            engines = tuple(load_engine(module, self.engine) for module in modules)
+            threads = self.threads or threads_of_a_worker(options)
+            settings = EngineSettings(
+                self.engine, self.precision, self.batch_size, threads or usable_cores()
+            )
+            engines = {module: load_engine(module, settings) for module in modules}
+            for engine in engines.values():
+                _tell_passed_over(engine)
 
             output.delete(UNFINISHED)
             staged = output.folder(UNFINISHED, uuid.uuid4().hex)  # no other run's workers know it
-            self._run_pipeline(options, plan, modules, engines, staged)
-            manifest = self._describe(plan, engines, staged)
+            self._run_pipeline(options, plan, engines, threads, staged)
+            manifest = self._describe(plan, tuple(engines.values()), staged)
             manifest.write(staged)
             publish(output, staged, PUBLISHED, stale=ARTIFACTS)
             output.delete(UNFINISHED)
@@ -101,23 +134,26 @@ class EmbedImages:
         self,
         options: PipelineOptions,
         plan: EmbeddingPlan,
-        modules: tuple[ModuleFolder, ...],
-        engines: tuple[Engine, ...],
+        engines: Mapping[ModuleFolder, Engine],
+        threads: int | None,
         folder: OutputFolder,
     ) -> None:
         import apache_beam as beam
 
         from pipelines.progress_line import show_progress
         from transforms.compute_embeddings import ComputeEmbeddings
+        from transforms.engines.engine import EngineSettings
         from transforms.plan_chunks import PlanChunks
-        from transforms.prepare_inputs import PrepareInputs
         from transforms.quiet_libraries import held_stderr
         from transforms.read_images import ReadImages
         from transforms.write_embeddings import WriteEmbeddings
         from transforms.write_failures import WriteFailures
 
-        spaces = tuple(engine.space for engine in engines)
-        sizes = tuple(dict.fromkeys(space.input_size for space in spaces))
+        spaces = tuple(engine.space for engine in engines.values())
+        modules = {
+            module: EngineSettings(engine.name, self.precision, self.batch_size)
+            for module, engine in engines.items()
+        }
         try:
             with (
                 held_stderr(show_on_error=False),
@@ -126,11 +162,12 @@ class EmbedImages:
             ):
                 chunks = pipeline | "Plan chunks" >> PlanChunks(plan)
                 images = chunks | "Read images" >> ReadImages(progress)
-                prepared = images | "Prepare inputs" >> PrepareInputs(sizes, progress)
-                embedded = prepared | "Compute embeddings" >> ComputeEmbeddings(
-                    modules, self.engine, self.batch_size, progress
+                embedded = images | "Compute embeddings" >> ComputeEmbeddings(
+                    modules, threads, self.vector_type, progress
                 )
-                written = embedded | "Write embeddings" >> WriteEmbeddings(folder, spaces)
+                written = embedded | "Write embeddings" >> WriteEmbeddings(
+                    folder, spaces, self.vector_type
+                )
                 written | "Write failures" >> WriteFailures(folder)
         except Exception as error:  # runners wrap what a stage raised in errors of their own
             if "KeyboardInterrupt" in str(error):
@@ -159,7 +196,13 @@ class EmbedImages:
             parts = tuple(record.parts[name] for record in records if name in record.parts)
             rows = sum(part.rows or 0 for part in parts)
             variants[name] = VariantRecord(
-                space=engine.space, engine=engine.name, rows=rows, parts=parts
+                space=engine.space,
+                engine=engine.name,
+                precision=engine.precision,
+                worst_cosine=engine.worst_cosine,
+                vector_type=self.vector_type,
+                rows=rows,
+                parts=parts,
             )
         return EmbeddingsManifest(
             inputs=tuple(self.inputs),
@@ -178,7 +221,8 @@ class EmbedImages:
             record = manifest.variants[module.variant.name]
             width = record.space.num_features
             facts[module.variant.name] = (
-                f"{record.rows:,} rows of width {width}; module from the {module.found}"
+                f"{record.rows:,} rows of width {width}; module from the {module.found}, "
+                f"run by {record.engine} in {record.precision}"
             )
         facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
         if manifest.failures:
@@ -210,6 +254,11 @@ def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
                 f"{output.root} holds finished embeddings; pass --overwrite to replace them, "
                 "with the index and duplicates made from them, or choose another --output"
             )
+
+
+def _tell_passed_over(engine: Engine) -> None:
+    for reason in engine.passed_over:
+        print(f"{engine.variant.name}: {reason}; {engine.name} runs it instead", file=sys.stderr)
 
 
 def _last_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The URI of a picture -> what a page shows of it."""
 
-from transforms.pixels import UnreadablePicture
+from transforms.decoding import UnreadablePicture
 from transforms.read_bytes import read_bytes
 from transforms.thumbnails import thumbnail
 

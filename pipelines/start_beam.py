@@ -3,12 +3,21 @@
 import contextlib
 import io
 from collections.abc import Sequence
+from typing import Final
 
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 from apache_beam.runners.runner import create_runner
 
 from index.errors import UsageError
+from transforms.work_threads import usable_cores
+
+LOCAL_RUNNER: Final = "FnApiRunner"
 
 
 def start_beam(beam_args: Sequence[str] = ()) -> PipelineOptions:
@@ -29,7 +38,7 @@ def start_beam(beam_args: Sequence[str] = ()) -> PipelineOptions:
         raise UsageError(f"Apache Beam does not take {' '.join(beam_args)!r}: {reason}") from None
     standard = options.view_as(StandardOptions)
     if standard.runner in (None, "DirectRunner"):
-        standard.runner = "FnApiRunner"
+        standard.runner = LOCAL_RUNNER
     try:
         create_runner(standard.runner)
     except (ValueError, ImportError, AttributeError) as error:
@@ -41,3 +50,17 @@ def start_beam(beam_args: Sequence[str] = ()) -> PipelineOptions:
         worker.default_sdk_harness_log_level = "ERROR"
     FileSystems.set_options(options)
     return options
+
+
+def threads_of_a_worker(options: PipelineOptions) -> int | None:
+    """How many threads a worker process computes with where this machine's cores are shared.
+
+    None on other machines: there a worker has the cores it finds.
+    """
+    if options.view_as(StandardOptions).runner != LOCAL_RUNNER:
+        return None
+    direct = options.view_as(DirectOptions)
+    workers = 1
+    if direct.direct_running_mode == "multi_processing":
+        workers = direct.direct_num_workers or usable_cores()
+    return max(1, usable_cores() // workers)

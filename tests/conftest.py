@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from index.vector_space import VectorSpace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TINY_SIZE, TINY_WIDTH = 32, 24
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from, or left in, the cache of the user who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def shared(name: str) -> Path:
@@ -143,3 +152,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, data in broken_files().items():
         (folder / name).write_bytes(data)
     return folder
+
+
+def gradient(width=40, height=30) -> Image.Image:
+    ramp = np.zeros((height, width, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 255, width)
+    ramp[..., 1] = np.linspace(0, 255, height)[:, None]
+    ramp[..., 2] = 90
+    return Image.fromarray(ramp)
+
+
+def rgbx(pixels) -> np.ndarray:
+    """RGB pixels as the decoder gives them: uint8 [height, width, 4]."""
+    rgb = np.asarray(pixels)
+    unused = np.full((*rgb.shape[:2], 1), 77, np.uint8)
+    return np.concatenate([rgb, unused], axis=2)

@@ -16,7 +16,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.manifest import StoredFile
-from transforms.pixels import Size
 
 FailedStage = Literal["list", "read", "decode", "compute"]
 
@@ -82,33 +81,16 @@ class ImageChunk:
 
 
 @dataclass(frozen=True)
-class PreparedChunk:
-    """The pictures of one chunk that could be decoded, as model inputs.
-
-    Attributes:
-        number: of the chunk.
-        pictures: PICTURE_SCHEMA, one row a picture.
-        inputs: float32 [pictures, height, width, 3] in [0, 1], by size.
-        failures: of the chunk so far.
-    """
-
-    number: int
-    pictures: pa.Table
-    inputs: Mapping[Size, NDArray[np.float32]]
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True)
 class Embeddings:
     """The vectors of one variant for the pictures of a chunk.
 
     Attributes:
         rows: int64 [n], the rows of the chunk's pictures that have a vector; ascending.
-        vectors: float32 [n, dim].
+        vectors: [n, dim], in the type they are stored in.
     """
 
     rows: NDArray[np.int64]
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.floating]
 
 
 @dataclass(frozen=True)

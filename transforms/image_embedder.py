@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from index.errors import InvalidInput
 from index.vector_space import VectorSpace
-from transforms.engines.engine import Engine, load_engine
+from transforms.decoding import UnreadablePicture
+from transforms.engines.engine import AUTO, Engine, EngineSettings, load_engine
 from transforms.module_store import ModuleStore
-from transforms.pixels import UnreadablePicture, prepare_picture
+from transforms.pixels import prepare_picture
 from transforms.variants import Variant, parse_variants
+from transforms.work_threads import usable_cores, work_threads
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,18 @@ class ImageEmbedder:
 
     @classmethod
     def open(
-        cls, variant: str | Variant, *, modules: str | None = None, engine: str = "tensorflow"
+        cls, variant: str | Variant, *, modules: str | None = None, engine: str = AUTO
     ) -> ImageEmbedder:
         """Load a variant: a short name, `name=path-or-handle`, or a Variant.
 
         Args:
             variant: what to load.
             modules: a folder of modules; LOOKALIKE_MODULES where None.
-            engine: what runs the module.
+            engine: what runs the module; "auto" for the fastest that is installed and sound.
         """
         known = variant if isinstance(variant, Variant) else parse_variants(variant)[0]
-        return cls(load_engine(ModuleStore(modules).locate(known), engine))
+        settings = EngineSettings(engine, threads=usable_cores())
+        return cls(load_engine(ModuleStore(modules).locate(known), settings))
 
     @property
     def space(self) -> VectorSpace:
@@ -56,14 +59,17 @@ class ImageEmbedder:
             InvalidInput: a picture that cannot be decoded, named.
             OSError: a file that cannot be read.
         """
+        none = np.empty((0, self.space.num_features), np.float32)
+        threads = work_threads(usable_cores())
+        return np.concatenate([none, *threads.map(self._embed, images, range(len(images)))])
+
+    def _embed(self, image: bytes | str | os.PathLike[str], number: int) -> NDArray[np.float32]:
+        """One picture: float32 [1, dim]."""
         size = self.space.input_size
-        vectors = [np.empty((0, self.space.num_features), np.float32)]
-        for number, image in enumerate(images):
-            data = image if isinstance(image, bytes) else Path(image).read_bytes()
-            name = f"picture {number}" if isinstance(image, bytes) else repr(os.fspath(image))
-            try:
-                prepared = prepare_picture(data, [size])
-            except UnreadablePicture as trouble:
-                raise InvalidInput(f"{name} cannot be used: {trouble}") from trouble
-            vectors.append(self.engine.embed(prepared.inputs[size][None]))
-        return np.concatenate(vectors)
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        name = f"picture {number}" if isinstance(image, bytes) else repr(os.fspath(image))
+        try:
+            prepared = prepare_picture(data, [size])
+        except UnreadablePicture as trouble:
+            raise InvalidInput(f"{name} cannot be used: {trouble}") from trouble
+        return self.engine.embed(prepared.inputs[size][None])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -12,6 +15,22 @@ from apache_beam.metrics import Metrics
 from transforms.elements import Failure, FileChunk, FileReference, ImageChunk, ImageFile
 from transforms.progress import Address, send_progress
 from transforms.read_bytes import read_bytes
+
+READERS: Final = 8  # threads that wait for storage
+
+
+def read_chunk(chunk: FileChunk, readers: Executor) -> ImageChunk:
+    """Read the files of a chunk, several at once; those that cannot be read become failures."""
+    results = list(readers.map(read_image, chunk.files))
+    images = tuple(result for result in results if isinstance(result, ImageFile))
+    failures = tuple(result for result in results if isinstance(result, Failure))
+    return ImageChunk(chunk.number, images, chunk.failures + failures)
+
+
+@cache
+def reading_threads() -> ThreadPoolExecutor:
+    """The threads of this process that read."""
+    return ThreadPoolExecutor(READERS, thread_name_prefix="read")
 
 
 def read_image(file: FileReference) -> ImageFile | Failure:
@@ -45,10 +64,8 @@ class _ReadImages(beam.DoFn):
         self._failed = Metrics.counter("lookalike", "files_unreadable")
 
     def process(self, chunk: FileChunk) -> Iterator[ImageChunk]:
-        results = [read_image(file) for file in chunk.files]
-        images = tuple(result for result in results if isinstance(result, ImageFile))
-        failures = tuple(result for result in results if isinstance(result, Failure))
-        self._read.inc(len(images))
-        self._failed.inc(len(failures))
-        send_progress(self._address, failed=len(failures) + len(chunk.failures))
-        yield ImageChunk(chunk.number, images, chunk.failures + failures)
+        images = read_chunk(chunk, reading_threads())
+        self._read.inc(len(images.images))
+        self._failed.inc(len(images.failures) - len(chunk.failures))
+        send_progress(self._address, failed=len(images.failures))
+        yield images

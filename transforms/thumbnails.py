@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image
 
-from transforms.pixels import decode_picture
+from transforms.decoding import decode_picture
 
 SIDE: Final = 176  # pixels of the longer side
 QUALITY: Final = 78
@@ -18,7 +18,7 @@ def thumbnail(data: bytes) -> str:
     Raises:
         UnreadablePicture: the bytes cannot be decoded.
     """
-    image = Image.fromarray(decode_picture(data, SIDE).pixels)
+    image = Image.fromarray(decode_picture(data, SIDE).pixels[..., :3])
     image.thumbnail((SIDE, SIDE))
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=QUALITY)

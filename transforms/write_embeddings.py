@@ -10,14 +10,17 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from index.embedding_dataset import encode_part
-from index.manifest import StoredFile
+from index.manifest import StoredFile, VectorType
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
 from index.vector_space import VectorSpace
 from transforms.elements import EmbeddedChunk, WrittenChunk
 
 
 def write_parts(
-    chunk: EmbeddedChunk, folder: OutputFolder, spaces: Mapping[str, VectorSpace]
+    chunk: EmbeddedChunk,
+    folder: OutputFolder,
+    spaces: Mapping[str, VectorSpace],
+    vector_type: VectorType = "float32",
 ) -> WrittenChunk:
     """Write the part of each variant; a variant with no vector in this chunk has no part."""
     parts = {}
@@ -25,7 +28,7 @@ def write_parts(
         if len(embeddings.rows) == 0:
             continue
         pictures = chunk.pictures.take(pa.array(embeddings.rows))
-        data = encode_part(pictures, embeddings.vectors, spaces[name])
+        data = encode_part(pictures, embeddings.vectors, spaces[name], vector_type)
         part = StoredFile.of(f"part-{chunk.number:05}.parquet", data, rows=len(embeddings.rows))
         folder.folder(EMBEDDINGS, variant_partition(name)).write(part.name, data)
         parts[name] = part
@@ -38,21 +41,21 @@ class WriteEmbeddings(beam.PTransform):
 
     folder: OutputFolder
     spaces: tuple[VectorSpace, ...]
+    vector_type: VectorType = "float32"
 
     def expand(self, embedded: beam.PCollection[EmbeddedChunk]) -> beam.PCollection[WrittenChunk]:
         """Wire the stage."""
-        return embedded | "Write Parquet parts" >> beam.ParDo(
-            _WriteEmbeddings(self.folder, self.spaces)
-        )
+        return embedded | "Write Parquet parts" >> beam.ParDo(_WriteEmbeddings(self))
 
 
 class _WriteEmbeddings(beam.DoFn):
-    def __init__(self, folder: OutputFolder, spaces: tuple[VectorSpace, ...]) -> None:
-        self._folder = folder
-        self._spaces = {space.variant: space for space in spaces}
+    def __init__(self, stage: WriteEmbeddings) -> None:
+        self._folder = stage.folder
+        self._spaces = {space.variant: space for space in stage.spaces}
+        self._vector_type = stage.vector_type
         self._written = Metrics.counter("lookalike", "rows_written")
 
     def process(self, chunk: EmbeddedChunk) -> Iterator[WrittenChunk]:
-        written = write_parts(chunk, self._folder, self._spaces)
+        written = write_parts(chunk, self._folder, self._spaces, self._vector_type)
         self._written.inc(sum(part.rows or 0 for part in written.parts.values()))
         yield written

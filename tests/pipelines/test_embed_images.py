@@ -14,7 +14,7 @@ from tests.authored_modules import save_tf2_module
 from tests.conftest import broken_files, picture
 from tests.pipelines.conftest import USABLE, embed, failures
 from transforms import embedding_plan
-from transforms.engines.tensorflow_engine import TensorFlowEngine
+from transforms.engines.litert_engine import LiteRTEngine
 from transforms.image_embedder import ImageEmbedder
 
 
@@ -58,7 +58,8 @@ def test_the_output_describes_itself(out, tiny_tf2):
     assert (manifest.pictures, manifest.failures) == (USABLE + 5, 5)
     record = manifest.variants["tf2"]
     assert record.rows == USABLE
-    assert record.engine == "tensorflow"
+    assert (record.engine, record.precision, record.vector_type) == ("litert", "float32", "float32")
+    assert 0.9999 <= record.worst_cosine <= 1
     assert record.space.handle == str(tiny_tf2)
     assert record.space.recipe == "bilinear-aa-1"
     assert record.space.input_size == (32, 32)
@@ -107,7 +108,7 @@ def test_pictures_that_all_fail_are_still_accounted_for(tmp_path, tiny_tf2):
     assert len(failures(tmp_path / "out")) == 1
 
 
-def test_the_model_fails_only_the_picture_it_cannot_take(tmp_path, fussy_module, tiny_tf2):
+def test_the_model_fails_only_the_picture_it_cannot_take(tmp_path, fussy_module, tiny_tf2, capsys):
     from PIL import Image
 
     folder = tmp_path / "p"
@@ -125,6 +126,31 @@ def test_the_model_fails_only_the_picture_it_cannot_take(tmp_path, fussy_module,
     }
     assert len(EmbeddingDataset.open(str(tmp_path / "out"), "fussy")) == 6
     assert len(EmbeddingDataset.open(str(tmp_path / "out"), "plain")) == 8
+    engines = {
+        name: record.engine
+        for name, record in EmbeddingsManifest.read(
+            OutputFolder.at(tmp_path / "out")
+        ).variants.items()
+    }
+    assert engines == {"fussy": "tensorflow", "plain": "litert"}
+    said = capsys.readouterr().err
+    assert "fussy: the module asserts something of its pictures" in said
+    assert "tensorflow runs it instead" in said
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "litert", "openvino"])
+def test_every_engine_gives_the_same_rows(photos, tiny_tf2, out, tmp_path, engine):
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    flags = ("--engine", engine, "--vector-type", "float16", "--threads", "1")
+    assert embed(photos, tmp_path / "o", *flags, variants=f"tf2={tiny_tf2}") == 3
+    halves, whole = (EmbeddingDataset.open(str(one), "tf2") for one in (tmp_path / "o", out))
+    assert (halves.record.engine, halves.record.vector_type) == (engine, "float16")
+    assert halves.pictures()["uri"] == whole.pictures()["uri"]
+    assert halves.vectors().dtype == np.float32
+    assert np.allclose(halves.vectors(), whole.vectors(), rtol=1e-3, atol=1e-3)
+    stored = [sum(part.size for part in one.record.parts) for one in (halves, whole)]
+    assert stored[0] < stored[1]
 
 
 def test_chunks_of_any_size_give_the_same_rows(photos, tiny_tf2, out, tmp_path, monkeypatch):
@@ -151,17 +177,17 @@ def test_modules_are_checked_before_any_work(tmp_path, photos, capsys):
 
 
 def test_a_module_is_loaded_once_for_launcher_and_stages(photos, tmp_path, tiny_tf2, monkeypatch):
-    from transforms.engines.engine import load_engine
+    from transforms.engines.engine import load_once
 
-    load_engine.cache_clear()
+    load_once.cache_clear()
     loads = []
-    load = TensorFlowEngine.load.__func__
+    load = LiteRTEngine.load.__func__
 
-    def counting(cls, module):
+    def counting(cls, module, settings):
         loads.append(module.path)
-        return load(cls, module)
+        return load(cls, module, settings)
 
-    monkeypatch.setattr(TensorFlowEngine, "load", classmethod(counting))
+    monkeypatch.setattr(LiteRTEngine, "load", classmethod(counting))
     assert embed(photos, tmp_path / "out", variants=f"v={tiny_tf2}") == 3
     assert loads == [str(tiny_tf2)]
 

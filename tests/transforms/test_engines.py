@@ -11,7 +11,7 @@ from tests.authored_modules import (
     save_tf2_signature_module,
 )
 from tests.conftest import TINY_SIZE, TINY_WIDTH, shared
-from transforms.engines.engine import load_engine
+from transforms.engines.engine import EngineSettings, load_engine
 from transforms.engines.hub_attachments import attached_image_size
 from transforms.engines.input_check import check_images
 from transforms.module_store import ModuleStore
@@ -60,7 +60,7 @@ def test_size_and_width_are_read_from_the_signature(tiny_tf2, tiny_hub, tmp_path
         engine = engine_of(folder)
         assert engine.variant.input_size == SIZE
         assert (engine.variant.output, engine.variant.output_width) == ("feature_vector", 24)
-        assert engine.space.signature == engine.signature == signature
+        assert engine.space.signature == signature
         assert engine.embed(images()).shape == (5, TINY_WIDTH)
 
 
@@ -179,7 +179,7 @@ def test_a_module_that_tensorflow_cannot_load_is_named(tiny_tf2, tmp_path):
 def test_an_unknown_engine_is_refused(tiny_tf2):
     module = ModuleStore().locate(Variant("tiny", str(tiny_tf2)))
     with pytest.raises(UsageError, match="tensorflow"):
-        load_engine(module, "abacus")
+        load_engine(module, EngineSettings("abacus"))
 
 
 @pytest.mark.parametrize(

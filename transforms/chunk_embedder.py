@@ -1,0 +1,152 @@
+"""Chunks of image files -> embedded chunks, on all cores.
+
+The work of a chunk is cut into tasks of a few pictures. One thread takes a task from file bytes to
+vectors: it decodes, resizes and calls every module while the pictures are in its core's cache. So
+decoding and computing overlap, no thread waits for another, and what is in memory is a few pictures
+a thread, not a chunk's.
+
+One chunk is started ahead of the one that is finished: while the pipeline writes a chunk and reads
+another, the threads have work.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.manifest import VectorType
+from transforms.elements import EmbeddedChunk, Embeddings, Failure, ImageChunk, ImageFile
+from transforms.engines.engine import Engine
+from transforms.model_inputs import ModelInputs, picture_table, prepare_inputs
+from transforms.progress import Address, send_progress
+
+TASK_PICTURES: Final = 8
+CHUNKS_AHEAD: Final = 1
+MESSAGE_LENGTH: Final = 600
+
+
+@dataclass(frozen=True)
+class EmbeddedTask:
+    """What became of a few pictures.
+
+    Attributes:
+        inputs: those that could be decoded.
+        vectors: [pictures, dim] in the stored type, by the variant's name.
+        failures: of decoding and computing.
+    """
+
+    inputs: ModelInputs
+    vectors: Mapping[str, NDArray[np.floating]]
+    failures: tuple[Failure, ...]
+
+
+@dataclass
+class ChunkEmbedder:
+    """Embeds chunks in the order in which they are put.
+
+    Attributes:
+        engines: by the variant's name.
+        threads: what works.
+        vector_type: of the vectors to give.
+        progress: where to report.
+    """
+
+    engines: Mapping[str, Engine]
+    threads: Executor
+    vector_type: VectorType = "float32"
+    progress: Address | None = None
+    _started: deque[tuple[ImageChunk, list[Future[EmbeddedTask]]]] = field(default_factory=deque)
+
+    def put(self, chunk: ImageChunk) -> Iterator[EmbeddedChunk]:
+        """Start a chunk; gives the chunks that are finished before it."""
+        pictures = max([TASK_PICTURES, *(engine.batch_size for engine in self.engines.values())])
+        tasks = [
+            self.threads.submit(self._embed, chunk.images[start : start + pictures])
+            for start in range(0, len(chunk.images), pictures)
+        ]
+        self._started.append((chunk, tasks))
+        while len(self._started) > CHUNKS_AHEAD:
+            yield self._finish()
+
+    def drain(self) -> Iterator[EmbeddedChunk]:
+        """The chunks that are still under way."""
+        while self._started:
+            yield self._finish()
+
+    def _embed(self, images: Sequence[ImageFile]) -> EmbeddedTask:
+        """One task: file bytes to vectors."""
+        sizes = dict.fromkeys(engine.space.input_size for engine in self.engines.values())
+        inputs = prepare_inputs(images, tuple(sizes))
+        failures = list(inputs.failures)
+        unusable = {failure.uri for failure in failures}
+        vectors = {}
+        for name, engine in self.engines.items():
+            computed, raised = embed_inputs(engine, inputs.arrays[engine.space.input_size])
+            with np.errstate(over="ignore"):  # what float16 cannot hold becomes a failure
+                vectors[name] = computed.astype(self.vector_type, copy=False)
+            for row in np.flatnonzero(~_finite(vectors[name])).tolist():
+                error, message = _describe(raised.get(row), self.vector_type)
+                uri = inputs.pictures[row][0].uri
+                failures.append(Failure(uri, "compute", error, f"variant {name}: {message}"))
+                unusable.add(uri)
+        send_progress(self.progress, done=len(images) - len(unusable), failed=len(unusable))
+        return EmbeddedTask(inputs, vectors, tuple(failures))
+
+    def _finish(self) -> EmbeddedChunk:
+        """The oldest chunk, when its tasks are done."""
+        chunk, tasks = self._started.popleft()
+        done = [task.result() for task in tasks]
+        pictures = [picture for task in done for picture in task.inputs.pictures]
+        embeddings = {}
+        for name, engine in self.engines.items():
+            none = np.empty((0, engine.space.num_features), self.vector_type)
+            vectors = np.concatenate([none, *(task.vectors[name] for task in done)])
+            finite = _finite(vectors)
+            embeddings[name] = Embeddings(np.flatnonzero(finite), vectors[finite])
+        failures = chunk.failures + tuple(one for task in done for one in task.failures)
+        return EmbeddedChunk(chunk.number, picture_table(pictures), embeddings, failures)
+
+
+def embed_inputs(
+    engine: Engine, images: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], dict[int, Exception]]:
+    """The vectors of a batch; where the module fails on it, of its halves, until only culprits fail.
+
+    Args:
+        engine: of one variant.
+        images: float32 [batch, height, width, 3] in [0, 1].
+
+    Returns:
+        float32 [batch, dim], NaN for culprits; and what the module raised, by the culprit's row.
+    """
+    if len(images) == 0:
+        return np.empty((0, engine.space.num_features), np.float32), {}
+    try:
+        return engine.embed(images), {}
+    except Exception as error:  # a module raises what its graph holds: the picture is at fault
+        if len(images) == 1:
+            return np.full((1, engine.space.num_features), np.nan, np.float32), {0: error}
+    middle = len(images) // 2
+    first, first_raised = embed_inputs(engine, images[:middle])
+    second, second_raised = embed_inputs(engine, images[middle:])
+    moved = {middle + row: raised for row, raised in second_raised.items()}
+    return np.concatenate([first, second]), first_raised | moved
+
+
+def _finite(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which vectors hold neither NaN nor infinity: [n, dim] -> bool [n]."""
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
+    return finite
+
+
+def _describe(raised: Exception | None, vector_type: VectorType) -> tuple[str, str]:
+    """The kind of an error and its text on one line; None stands for a vector with NaN or infinity."""
+    if raised is None:
+        return "NotFinite", f"the module's vector holds NaN or infinity in {vector_type}"
+    return type(raised).__name__, " ".join(str(raised).split())[:MESSAGE_LENGTH]

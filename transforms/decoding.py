@@ -1,0 +1,194 @@
+"""Image bytes -> RGBX pixels: one decode, no larger than it must be.
+
+Pillow says what a file is and reads every format. The pixels of an ordinary JPEG come straight from
+libjpeg-turbo, the same ones as Pillow's, a third faster; whatever that refuses Pillow judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from transforms.resizing import turn_pixels
+
+MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; RGBX pixels of 480 MB
+MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
+DECODE_MARGIN: Final = 2
+# Pictures that decode to more than this are decoded one at a time, so that their memory adds up to
+# one of them, however many threads there are.
+LARGE_PIXELS: Final = 20_000_000
+# Formats whose decoders run in this process on untrusted bytes; EPS, for one, runs Ghostscript.
+# A multi-picture MPO opens as JPEG. What this build of Pillow lacks, such as AVIF, is left out.
+_WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
+Image.init()
+FORMATS: Final = tuple(name for name in _WANTED.split() if name in Image.OPEN)
+
+Pixels = NDArray[np.uint8]  # [height, width, 4], RGBX
+# How each EXIF orientation is turned upright.
+_UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: turn_pixels,
+    6: lambda pixels: turn_pixels(pixels)[:, ::-1],
+    7: lambda pixels: turn_pixels(pixels)[::-1, ::-1],
+    8: lambda pixels: turn_pixels(pixels)[::-1],
+}
+_TURNED: Final = (5, 6, 7, 8)  # those that swap height and width
+_large_picture = threading.Lock()
+
+
+class UnreadablePicture(Exception):
+    """Bytes that are not a picture this recipe can read.
+
+    `reason` is one of EmptyFile, NotAnImage, TruncatedFile, DamagedFile, TooManyPixels, OutOfMemory.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture's pixels.
+
+    Attributes:
+        pixels: uint8 [height, width, 4], RGBX, perhaps scaled down; the fourth byte means nothing.
+        width: of the whole picture as displayed, in pixels.
+        height: of the whole picture as displayed, in pixels.
+        format: Pillow's name of the file format.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    format: str
+
+
+def decode_picture(data: bytes, target: int) -> DecodedPicture:
+    """The first frame of a picture, at least twice `target` pixels each way where it has them.
+
+    Raises:
+        UnreadablePicture: the bytes are empty, not a picture, truncated, damaged or too large.
+    """
+    if not data:
+        raise UnreadablePicture("EmptyFile", "the file has zero bytes")
+    try:
+        return _decode(data, target)
+    except UnreadablePicture:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadablePicture(
+            "NotAnImage", f"its {len(data):,} bytes are in no image format that is read here"
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise UnreadablePicture("TooManyPixels", str(error)) from error
+    except MemoryError as error:
+        raise UnreadablePicture("OutOfMemory", "there is not enough memory to decode it") from error
+    except Exception as error:
+        # Pillow's decoders raise whatever their parsing stumbles over (OSError, SyntaxError,
+        # struct.error, IndexError, ...): here it is the bytes that are wrong, not the code.
+        cut_short = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        raise UnreadablePicture(
+            "TruncatedFile" if cut_short else "DamagedFile", f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _decode(data: bytes, target: int) -> DecodedPicture:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+            raise UnreadablePicture(
+                "TooManyPixels",
+                f"the picture claims {width} x {height} = {width * height:,} pixels; at most "
+                f"{MAX_PIXELS:,} are decoded, and at most {MAX_SIDE:,} a side",
+            )
+        picture_format = image.format or "unknown"
+        scale = jpeg_scale(width, height, target) if picture_format in ("JPEG", "MPO") else 1
+        is_large = width * height > LARGE_PIXELS * scale * scale
+        with _large_picture if is_large else contextlib.nullcontext():
+            pixels = _jpeg_pixels(data, image, scale) if _is_plain_jpeg(image) else None
+            if pixels is None:
+                image.draft("RGB", (width // scale, height // scale))
+                image.load()
+                pixels = _rgbx(image)
+            orientation = _orientation(image)
+            if orientation in _UPRIGHT:
+                pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
+        if orientation in _TURNED:
+            width, height = height, width
+        return DecodedPicture(pixels, width, height, picture_format)
+
+
+def jpeg_scale(width: int, height: int, target: int) -> int:
+    """8, 4, 2 or 1: the largest at which both sides keep DECODE_MARGIN times `target` pixels.
+
+    >>> jpeg_scale(4000, 3000, 224), jpeg_scale(500, 375, 224)
+    (4, 1)
+    """
+    room = min(width, height) // (target * DECODE_MARGIN)
+    return next(scale for scale in (8, 4, 2, 1) if scale <= max(room, 1))
+
+
+def _is_plain_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
+
+
+def _jpeg_pixels(data: bytes, image: Image.Image, scale: int) -> Pixels | None:
+    """A JPEG's pixels by libjpeg-turbo; None where it finds anything wrong with the file."""
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            data,
+            colorspace="RGBX",
+            min_width=-(-image.width // scale),
+            min_height=-(-image.height // scale),
+        )
+    except ValueError:
+        return None
+    return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none."""
+    # Its parsing raises anything on broken data; viewers, too, show such a picture unturned.
+    with contextlib.suppress(Exception):
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _rgbx(image: Image.Image) -> Pixels:
+    """Any Pillow mode as RGBX: uint8 [height, width, 4]."""
+    if image.mode.startswith(("I", "F")):
+        gray = _eight_bits(np.asarray(image))
+        return np.repeat(gray[:, :, None], 4, axis=2)
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, layer)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    stored = rgb.tobytes("raw", "RGBX")  # Pillow's own layout: no repacking
+    return np.frombuffer(stored, np.uint8).reshape(rgb.height, rgb.width, 4)
+
+
+def _eight_bits(gray: NDArray[Any]) -> NDArray[np.uint8]:
+    """Gray values of 16 or 32 bits or floating point in 8 bits: [height, width] -> uint8.
+
+    Pillow's own conversion clips everything above 255 to white.
+    """
+    values = np.nan_to_num(gray.astype(np.float32))
+    if np.issubdtype(gray.dtype, np.floating):
+        scale = 255.0 if values.max() <= 1 else 1.0  # both conventions are in use
+    else:
+        scale = 255 / 65535  # Pillow gives integers beyond 8 bits in the range of 16
+    rounded: NDArray[np.uint8] = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
+    return rounded

@@ -1,0 +1,70 @@
+"""Some image files -> one array of model inputs a size, and failures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from index.embedding_dataset import PICTURE_SCHEMA
+from transforms.decoding import UnreadablePicture
+from transforms.elements import Failure, ImageFile
+from transforms.pixels import PreparedPicture, prepare_picture
+from transforms.resizing import Size
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """Pictures that could be decoded, as model inputs.
+
+    Attributes:
+        pictures: each file with what its picture is; without its pixels.
+        arrays: float32 [pictures, height, width, 3] in [0, 1], by size.
+        failures: of the files that could not be decoded.
+    """
+
+    pictures: tuple[tuple[ImageFile, PreparedPicture], ...]
+    arrays: Mapping[Size, NDArray[np.float32]]
+    failures: tuple[Failure, ...]
+
+
+def prepare_inputs(images: Sequence[ImageFile], sizes: Sequence[Size]) -> ModelInputs:
+    """Decode every picture once, and resize it to every size."""
+    arrays = {size: np.empty((len(images), *size, 3), np.float32) for size in sizes}
+    pictures: list[tuple[ImageFile, PreparedPicture]] = []
+    failures = []
+    for image in images:
+        try:
+            picture = prepare_picture(image.data, sizes)
+        except UnreadablePicture as trouble:
+            failures.append(Failure(image.uri, "decode", trouble.reason, str(trouble)))
+            continue
+        for size, pixels in picture.inputs.items():
+            arrays[size][len(pictures)] = pixels
+        pictures.append((image, dataclasses.replace(picture, inputs={})))
+    filled = {size: array[: len(pictures)] for size, array in arrays.items()}
+    return ModelInputs(tuple(pictures), filled, tuple(failures))
+
+
+def picture_table(pictures: Sequence[tuple[ImageFile, PreparedPicture]]) -> pa.Table:
+    """PICTURE_SCHEMA, one row a picture."""
+    return pa.table(
+        {
+            "uri": [image.uri for image, _ in pictures],
+            "content_hash": [image.content_hash for image, _ in pictures],
+            "bytes": [len(image.data) for image, _ in pictures],
+            "modified": [_microseconds(image.modified_s) for image, _ in pictures],
+            "width": [picture.width for _, picture in pictures],
+            "height": [picture.height for _, picture in pictures],
+            "format": [picture.format for _, picture in pictures],
+        },
+        schema=PICTURE_SCHEMA,
+    )
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1_000_000)
