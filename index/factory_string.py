@@ -11,6 +11,7 @@ EXACT_COUNT: Final = 100_000  # above it one exact query reads more than a secon
 HNSW_LINKS: Final = 32
 TRAINING_PER_LIST: Final = 39  # what FAISS asks for
 HNSW_LINK_BYTES: Final = 2 * HNSW_LINKS * 4 + 16
+HNSW: Final = f"HNSW{HNSW_LINKS},SQ8"
 
 
 def choose_factory_string(
@@ -43,17 +44,28 @@ def choose_factory_string(
     """
     if not 0 < min_recall <= 1:
         raise UsageError(f"--min-recall is {min_recall}; it must be above 0 and at most 1")
-    exact_bytes = count * dim * 4
+    exact_bytes = index_bytes("Flat", count, dim)
     if exact_bytes <= max_bytes and (count <= EXACT_COUNT or min_recall == 1):
         return "Flat"
     if min_recall < 1:
-        if count * (dim + HNSW_LINK_BYTES) <= max_bytes:
-            return f"HNSW{HNSW_LINKS},SQ8"
-        if count * (dim + 8) <= max_bytes:
+        if index_bytes(HNSW, count, dim) <= max_bytes:
+            return HNSW
+        if index_bytes("IVF", count, dim) <= max_bytes:
             wanted = 2 ** round(math.log2(4 * math.sqrt(count)))
             return f"IVF{max(1, min(wanted, count // TRAINING_PER_LIST))},SQ8"
-    least = exact_bytes if min_recall == 1 else count * (dim + 8)
+    least = exact_bytes if min_recall == 1 else index_bytes("IVF", count, dim)
     raise UsageError(
         f"{count:,} vectors of width {dim} at recall {min_recall} take at least "
         f"{least / 2**20:,.1f} MiB of memory, --max-memory allows {max_bytes / 2**20:,.1f} MiB"
     )
+
+
+def index_bytes(factory_string: str, count: int, dim: int) -> int:
+    """About how large an index of one of the types above is.
+
+    >>> index_bytes("Flat", 1000, 1280), index_bytes("HNSW32,SQ8", 1000, 1280)
+    (5120000, 1552000)
+    """
+    if factory_string == "Flat":
+        return count * dim * 4
+    return count * (dim + (HNSW_LINK_BYTES if factory_string == HNSW else 8))

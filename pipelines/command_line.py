@@ -17,6 +17,7 @@ from transforms.quiet_libraries import DEBUG_VARIABLE, quiet_libraries
 # Sub-command -> where its job is, and what it does. Importing a job's file is cheap: it imports
 # what is heavy when it runs.
 JOBS: Final = {
+    "plan": ("pipelines.plan_run:PlanRun", "what a run of embed will take"),
     "embed": ("pipelines.embed_images:EmbedImages", "pictures -> embeddings, in Parquet"),
     "index": ("pipelines.build_index:BuildIndex", "embeddings -> a nearest-neighbor index"),
     "search": ("pipelines.search_images:SearchImages", "a picture -> the most similar ones"),
@@ -142,8 +143,13 @@ def _add_flag(
     shown = "" if required or field.default in (None, False, ()) else f" (default: {field.default})"
     text = (how.help + shown).replace("%", "%%")
     if how.positional:
+        several = "+" if required else "*"
         parser.add_argument(
-            name, help=text, type=how.parse, metavar=how.metavar, nargs="+" if how.many else None
+            name,
+            help=text,
+            type=how.parse,
+            metavar=how.metavar,
+            nargs=several if how.many else None,
         )
         return
     names = [f"--{name.replace('_', '-')}"] if len(name) > 1 else []

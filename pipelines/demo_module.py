@@ -19,8 +19,14 @@ DEPTH_MULTIPLIER: Final = 0.35
 OFFSET: Final = 1.0
 
 
-def save_untrained_module(folder: Path, pictures: NDArray[np.float32], seed: int = 7) -> None:
-    """Save a module that maps images to features of width 1280; it knows shapes and colors, no things.
+def save_untrained_module(
+    folder: Path,
+    pictures: NDArray[np.float32],
+    *,
+    depth_multiplier: float = DEPTH_MULTIPLIER,
+    seed: int = 7,
+) -> None:
+    """Save a module that maps images to feature vectors; it knows shapes and colors, no things.
 
     Random filters, with batch normalization measured once on some pictures. An offset keeps most
     activations in the straight part of ReLU6, where small changes of a picture stay small; a deep
@@ -29,13 +35,15 @@ def save_untrained_module(folder: Path, pictures: NDArray[np.float32], seed: int
 
     Args:
         folder: where to.
-        pictures: float32 [n, 96, 96, 3] in [0, 1], to measure the normalization on.
+        pictures: float32 [n, height, width, 3] in [0, 1], of the size that the module will take, to
+            measure the normalization on.
+        depth_multiplier: of the network's width.
         seed: of the weights.
     """
     keras.utils.set_random_seed(seed)
     network = keras.applications.MobileNetV2(
-        input_shape=(*INPUT_SIZE, 3),
-        alpha=DEPTH_MULTIPLIER,
+        input_shape=pictures.shape[1:],
+        alpha=depth_multiplier,
         include_top=False,
         weights=None,
         pooling="avg",
@@ -46,14 +54,18 @@ def save_untrained_module(folder: Path, pictures: NDArray[np.float32], seed: int
             inner = not layer.name.endswith("project_BN") and layer.name != "Conv_1_bn"
             layer.beta.assign(layer.beta + (OFFSET if inner else 0.0))
     network(pictures * 2 - 1, training=True)
-    tf.saved_model.save(_UntrainedModule(network), str(folder))
+    images = tf.TensorSpec((None, *pictures.shape[1:]), tf.float32, "images")
+    tf.saved_model.save(_UntrainedModule(network, images), str(folder))
 
 
 class _UntrainedModule(tf.Module):
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, images: Any) -> None:
         super().__init__()
         self.network = network
+        self.vectors = tf.function(self._vectors, input_signature=[images])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *INPUT_SIZE, 3), tf.float32, "images")])
-    def __call__(self, images: Any) -> Any:
+    def _vectors(self, images: Any) -> Any:
         return self.network(images * 2 - 1, training=False)
+
+    def __call__(self, images: Any) -> Any:
+        return self.vectors(images)

@@ -5,7 +5,6 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ from index.output_folder import (
     OutputFolder,
 )
 from index.publishing import LOCK, REPLACED, REPLACING, UNFINISHED, only_writer, publish, settle
-from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction, positive
+from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction
+from pipelines.module_flags import ModuleFlags
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.manifest import VectorType
     from transforms.embedding_plan import EmbeddingPlan
-    from transforms.engines.engine import Engine, Precision
+    from transforms.engines.engine import Engine
     from transforms.module_store import ModuleFolder
 
 
@@ -36,8 +35,8 @@ PUBLISHED: Final = (EMBEDDINGS, FAILURES, MANIFEST)  # in the order in which the
 HIDDEN: Final = (LOCK, UNFINISHED, REPLACING, REPLACED)
 
 
-@dataclass(frozen=True)
-class EmbedImages:
+@dataclass(frozen=True, kw_only=True)
+class EmbedImages(ModuleFlags):
     """Embed pictures: decode each once, run every variant's module on it, write Parquet.
 
     Flags that are not listed here go to Apache Beam: --runner, --direct_num_workers, ...
@@ -49,41 +48,7 @@ class EmbedImages:
         many=True,
         metavar="PICTURES",
     )
-    variants: str = flag(
-        "names from `lookalike variants`, or name=path-or-handle, separated by commas",
-        metavar="NAMES",
-    )
     output: str = flag("the folder to make", metavar="OUT")
-    modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
-        default=None,
-        metavar="DIR",
-    )
-    engine: str = flag(
-        "what runs the modules; auto is the fastest that is installed and agrees with tensorflow",
-        default="auto",
-        choices=("auto", "tensorflow", "litert", "openvino"),
-    )
-    precision: Precision = flag(
-        "of the engine's arithmetic; bfloat16 needs openvino and a processor that has it",
-        default="float32",
-        choices=("float32", "bfloat16"),
-    )
-    vector_type: VectorType = flag(
-        "numbers of the stored vectors", default="float32", choices=("float32", "float16")
-    )
-    batch_size: int | None = flag(
-        "pictures a call of a module; what the engine does best if not given",
-        default=None,
-        parse=positive,
-        metavar="N",
-    )
-    threads: int | None = flag(
-        "threads of a worker; all cores, shared by the workers of a machine, if not given",
-        default=None,
-        parse=positive,
-        metavar="N",
-    )
     max_failure_rate: float = flag(
         "exit with 3 when a larger share of the pictures cannot be used",
         default=0.05,
@@ -91,35 +56,26 @@ class EmbedImages:
         metavar="SHARE",
     )
     overwrite: bool = flag("replace a finished output as a whole", default=False)
-    beam_args: tuple[str, ...] = ()
 
     def run(self) -> JobReport:
         """List, plan, run the pipeline, and publish what it wrote."""
-        from pipelines.start_beam import start_beam, threads_of_a_worker
+        from pipelines.start_beam import start_beam
         from transforms.embedding_plan import plan_embedding
-        from transforms.engines.engine import EngineSettings, load_engine
         from transforms.list_images import list_images
-        from transforms.module_store import ModuleStore
         from transforms.variants import parse_variants
-        from transforms.work_threads import usable_cores
 
         output = OutputFolder.at(self.output)
-        wanted = parse_variants(self.variants)
+        parse_variants(self.variants)  # a wrong name is told before anything is touched
         options = start_beam(self.beam_args)
         with only_writer(output, create=True):
             settle(output, PUBLISHED)
             _require_free(output, overwrite=self.overwrite)
-            modules = tuple(ModuleStore(self.modules).locate(variant) for variant in wanted)
+            modules = self.locate_modules()
             own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
             listing = list_images(self.inputs, apart_from=own)
             plan = plan_embedding(listing.files, listing.failures)
-            threads = self.threads or threads_of_a_worker(options)
-            settings = EngineSettings(
-                self.engine, self.precision, self.batch_size, threads or usable_cores()
-            )
-            engines = {module: load_engine(module, settings) for module in modules}
-            for engine in engines.values():
-                _tell_passed_over(engine)
+            threads = self.worker_threads(options)
+            engines = self.load_engines(modules, threads)
 
             output.delete(UNFINISHED)
             staged = output.folder(UNFINISHED, uuid.uuid4().hex)  # no other run's workers know it
@@ -142,7 +98,6 @@ class EmbedImages:
 
         from pipelines.progress_line import show_progress
         from transforms.compute_embeddings import ComputeEmbeddings
-        from transforms.engines.engine import EngineSettings
         from transforms.plan_chunks import PlanChunks
         from transforms.quiet_libraries import held_stderr
         from transforms.read_images import ReadImages
@@ -150,10 +105,7 @@ class EmbedImages:
         from transforms.write_failures import WriteFailures
 
         spaces = tuple(engine.space for engine in engines.values())
-        modules = {
-            module: EngineSettings(engine.name, self.precision, self.batch_size)
-            for module, engine in engines.items()
-        }
+        modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
         try:
             with (
                 held_stderr(show_on_error=False),
@@ -254,11 +206,6 @@ def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
                 f"{output.root} holds finished embeddings; pass --overwrite to replace them, "
                 "with the index and duplicates made from them, or choose another --output"
             )
-
-
-def _tell_passed_over(engine: Engine) -> None:
-    for reason in engine.passed_over:
-        print(f"{engine.variant.name}: {reason}; {engine.name} runs it instead", file=sys.stderr)
 
 
 def _last_line(error: Exception) -> str:

@@ -31,6 +31,7 @@ def show_progress(total: int) -> Iterator[Address]:
         yield listener.address
     finally:
         stop.set()
+        listener.wake()
         thread.join()
         listener.close()
 

@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
+    TypeOptions,
     WorkerOptions,
 )
 from apache_beam.runners.runner import create_runner
@@ -48,19 +49,26 @@ def start_beam(beam_args: Sequence[str] = ()) -> PipelineOptions:
     worker = options.view_as(WorkerOptions)
     if worker.default_sdk_harness_log_level is None:
         worker.default_sdk_harness_log_level = "ERROR"
+    # The types of our own graph are checked by our tests; at every start it takes a tenth of a second.
+    options.view_as(TypeOptions).pipeline_type_check = False
     FileSystems.set_options(options)
     return options
 
 
-def threads_of_a_worker(options: PipelineOptions) -> int | None:
-    """How many threads a worker process computes with where this machine's cores are shared.
-
-    None on other machines: there a worker has the cores it finds.
-    """
+def worker_processes(options: PipelineOptions) -> int | None:
+    """How many worker processes a run has on this machine; None where the runner decides elsewhere."""
     if options.view_as(StandardOptions).runner != LOCAL_RUNNER:
         return None
     direct = options.view_as(DirectOptions)
-    workers = 1
-    if direct.direct_running_mode == "multi_processing":
-        workers = direct.direct_num_workers or usable_cores()
-    return max(1, usable_cores() // workers)
+    if direct.direct_running_mode != "multi_processing":
+        return 1
+    return direct.direct_num_workers or usable_cores()
+
+
+def threads_of_a_worker(options: PipelineOptions) -> int | None:
+    """How many threads a worker process computes with where it shares this machine's cores.
+
+    None on other machines: there a worker has the cores it finds.
+    """
+    workers = worker_processes(options)
+    return None if workers is None else max(1, usable_cores() // workers)

@@ -29,6 +29,7 @@ from transforms.progress import Address, send_progress
 TASK_PICTURES: Final = 8
 CHUNKS_AHEAD: Final = 1
 MESSAGE_LENGTH: Final = 600
+MOST_ROUNDING: Final = 0.01  # of a vector's length
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,10 @@ class ChunkEmbedder:
         vectors = {}
         for name, engine in self.engines.items():
             computed, raised = embed_inputs(engine, inputs.arrays[engine.space.input_size])
-            with np.errstate(over="ignore"):  # what float16 cannot hold becomes a failure
-                vectors[name] = computed.astype(self.vector_type, copy=False)
+            vectors[name] = stored_vectors(computed, self.vector_type)
+            held = _finite(computed)
             for row in np.flatnonzero(~_finite(vectors[name])).tolist():
-                error, message = _describe(raised.get(row), self.vector_type)
+                error, message = _describe(raised.get(row), held=bool(held[row]))
                 uri = inputs.pictures[row][0].uri
                 failures.append(Failure(uri, "compute", error, f"variant {name}: {message}"))
                 unusable.add(uri)
@@ -145,8 +146,30 @@ def _finite(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
     return finite
 
 
-def _describe(raised: Exception | None, vector_type: VectorType) -> tuple[str, str]:
-    """The kind of an error and its text on one line; None stands for a vector with NaN or infinity."""
-    if raised is None:
-        return "NotFinite", f"the module's vector holds NaN or infinity in {vector_type}"
-    return type(raised).__name__, " ".join(str(raised).split())[:MESSAGE_LENGTH]
+def stored_vectors(vectors: NDArray[np.float32], vector_type: VectorType) -> NDArray[np.floating]:
+    """Vectors in the type they are stored in; NaN for those that float16 does not hold.
+
+    float16 knows numbers from 0.0001 to 65,504 to three digits: a vector of larger or smaller ones
+    would come out as infinities or zeros.
+    """
+    if vector_type == "float32":
+        return vectors
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = vectors.astype(vector_type)
+        error = np.linalg.norm(stored.astype(np.float32) - vectors, axis=1)
+    stored[~(error <= MOST_ROUNDING * np.linalg.norm(vectors, axis=1))] = np.nan
+    return stored
+
+
+def _describe(raised: Exception | None, *, held: bool) -> tuple[str, str]:
+    """The kind of a failure and its text on one line.
+
+    Args:
+        raised: by the module; None where it gave a vector.
+        held: whether that vector was finite before it was rounded to the stored type.
+    """
+    if raised is not None:
+        return type(raised).__name__, " ".join(str(raised).split())[:MESSAGE_LENGTH]
+    if held:
+        return "OutOfRange", "float16 does not hold the module's vector; store float32"
+    return "NotFinite", "the module's vector holds NaN or infinity"

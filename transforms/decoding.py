@@ -160,6 +160,8 @@ def _jpeg_pixels(data: bytes, image: Image.Image, scale: int) -> Pixels | None:
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none."""
+    if _is_plain_jpeg(image) and not {"exif", "xmp"} & image.info.keys():
+        return 1  # getexif() would take longer than opening the file did
     # Its parsing raises anything on broken data; viewers, too, show such a picture unturned.
     with contextlib.suppress(Exception):
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Final
 
 LARGEST_KEPT_BYTES: Final = 32 << 20  # the most that glibc takes
-KEPT_BYTES: Final = 256 << 20
+KEPT_BYTES: Final = 64 << 20
 # mallopt's parameters, from glibc's malloc.h
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3

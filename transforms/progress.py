@@ -61,6 +61,10 @@ class ProgressListener:
                 self.failed += failed
                 self._socket.setblocking(False)
 
+    def wake(self) -> None:
+        """End the wait of `receive`, from another thread."""
+        self._socket.sendto(_COUNTS.pack(0, 0), self.address)
+
     def close(self) -> None:
         """Stop listening."""
         self._socket.close()

@@ -1,8 +1,8 @@
 """The URI of a file -> its bytes, through Beam's filesystems."""
 
+import os
 import stat
-from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -10,6 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.local_files import as_path, is_local
 
 MAX_FILE_BYTES: Final = 256 << 20
+READ_BYTES: Final = 1 << 20
 
 
 def read_bytes(uri: str) -> bytes:
@@ -21,14 +22,26 @@ def read_bytes(uri: str) -> bytes:
     """
     place = as_path(uri)
     try:
-        if is_local(place) and not stat.S_ISREG(Path(place).stat().st_mode):
-            raise OSError("it is not a regular file")
-        with FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            data: bytes = stream.read(MAX_FILE_BYTES + 1)
+        with _open(place) as stream:
+            # Asked for all at once, a reader first allocates the most that it may be given.
+            parts: list[bytes] = []
+            size = 0
+            while size <= MAX_FILE_BYTES and (part := stream.read(READ_BYTES)):
+                parts.append(part)
+                size += len(part)
     except BeamIOError as error:
         raise OSError(f"it cannot be read: {error}") from error
     except ValueError as error:  # a name that no filesystem takes, such as one with a NUL
         raise OSError(f"it cannot be opened: {error}") from error
-    if len(data) > MAX_FILE_BYTES:
+    if size > MAX_FILE_BYTES:
         raise OSError(f"the file has more than {MAX_FILE_BYTES:,} bytes; no larger one is read")
-    return data
+    return b"".join(parts)
+
+
+def _open(place: str) -> BinaryIO:
+    if not is_local(place):
+        remote: BinaryIO = FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED)
+        return remote
+    if not stat.S_ISREG(os.stat(place).st_mode):
+        raise OSError("it is not a regular file")
+    return open(place, "rb", buffering=0)  # Beam's own wrapper takes five times as long

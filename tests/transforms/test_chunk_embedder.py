@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import broken_files, picture
-from transforms.chunk_embedder import TASK_PICTURES, ChunkEmbedder
+from transforms.chunk_embedder import TASK_PICTURES, ChunkEmbedder, stored_vectors
 from transforms.elements import EmbeddedChunk, Failure, ImageChunk, ImageFile
 from transforms.engines.engine import EngineSettings, load_engine
 from transforms.model_inputs import picture_table, prepare_inputs
@@ -135,12 +135,16 @@ def test_rows_keep_the_order_of_the_files_across_tasks(plain):
     assert np.allclose(embedded.embeddings["plain"].vectors, alone, atol=1e-5)
 
 
-def test_a_vector_that_float16_cannot_hold_is_a_failure(plain):
+@pytest.mark.parametrize("factor", [1e9, 1e-9])
+def test_a_vector_that_float16_cannot_hold_is_a_failure(plain, factor):
     class Loud:
         space, batch_size = plain.space, 8
 
+        def factors(self, count):
+            return np.where(np.arange(count) == 1, factor, 1).astype(np.float32)[:, None]
+
         def embed(self, images):
-            return plain.embed(images) * np.where(np.arange(len(images)) == 1, 1e9, 1)[:, None]
+            return plain.embed(images) * self.factors(len(images))
 
     chunk = gray_chunk(0.4, 0.5, 0.6)
     assert embed(chunk, {"v": Loud()}).embeddings["v"].rows.tolist() == [0, 1, 2]
@@ -148,8 +152,17 @@ def test_a_vector_that_float16_cannot_hold_is_a_failure(plain):
     assert halves.embeddings["v"].rows.tolist() == [0, 2]
     assert halves.embeddings["v"].vectors.dtype == np.float16
     [failure] = halves.failures
-    assert (failure.uri, failure.error) == ("/p/001.png", "NotFinite")
-    assert "float16" in failure.message
+    assert (failure.uri, failure.error) == ("/p/001.png", "OutOfRange")
+    assert "store float32" in failure.message
+
+
+def test_float16_rounds_to_three_digits_and_keeps_zeros():
+    vectors = np.array([[0.1234567, 3, 0], [0, 0, 0], [np.nan, 1, 1]], np.float32)
+    halves = stored_vectors(vectors, "float16")
+    assert halves.dtype == np.float16
+    assert np.allclose(halves[:2], vectors[:2], rtol=1e-3)
+    assert np.isnan(halves[2]).any()
+    assert stored_vectors(vectors, "float32") is vectors
 
 
 def test_progress_counts_every_picture_once(fussy, plain):

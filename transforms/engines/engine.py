@@ -66,6 +66,8 @@ class Engine(Protocol):
         worst_cosine: the least cosine of its self-check to TensorFlow's vectors; None for
             TensorFlow itself.
         passed_over: why each faster engine is not this one.
+        copies: of the model in this process.
+        memory_bytes: about what they hold, by what was measured on MobileNets.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Engine(Protocol):
     space: VectorSpace
     worst_cosine: float | None
     passed_over: tuple[str, ...]
+    copies: int
+    memory_bytes: int
 
     @classmethod
     def load(cls, module: ModuleFolder, settings: EngineSettings) -> Self:

@@ -30,6 +30,8 @@ class LiteRTEngine(Engine):
     space: VectorSpace
     batch_size: int
     model: bytes
+    copies: int
+    memory_bytes: int
     worst_cosine: float | None = None
     name: str = "litert"
     precision: str = "float32"
@@ -42,11 +44,21 @@ class LiteRTEngine(Engine):
         converted = converted_module(module)
         variant = complete_variant(module, converted.facts)
         space = module.vector_space(variant, converted.facts.signature)
-        engine = cls(variant, space, settings.batch_size or BATCH_SIZE, converted.model)
+        batch_size = settings.batch_size or BATCH_SIZE
+        engine = cls(
+            variant,
+            space,
+            batch_size,
+            converted.model,
+            copies=settings.threads,
+            # The model itself, and of each copy its weights packed for the processor and its arrays.
+            memory_bytes=len(converted.model) * (1 + 3 * settings.threads),
+        )
         with held_stderr(show_on_error=False):  # XNNPACK announces itself, once a process
             engine.worst_cosine = check_engine(
                 engine.name, settings.precision, engine.run, space.input_size, converted.reference
             )
+        engine._own = threading.local()  # the thread that loads need not be one that works
         return engine
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

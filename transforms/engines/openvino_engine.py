@@ -28,6 +28,7 @@ except ImportError as error:
     ) from error
 
 BATCH_SIZE: Final = 1
+LIBRARY_BYTES: Final = 60 << 20
 _PRECISION_HINT: Final = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -40,6 +41,8 @@ class OpenVINOEngine(Engine):
     batch_size: int
     compiled: Any
     precision: str
+    memory_bytes: int
+    copies: int = 1
     worst_cosine: float | None = None
     name: str = "openvino"
     passed_over: tuple[str, ...] = ()
@@ -77,7 +80,12 @@ class OpenVINOEngine(Engine):
                     f"engine openvino cannot run module {module.variant.handle!r}: {error}"
                 ) from error
         engine = cls(
-            variant, space, settings.batch_size or BATCH_SIZE, compiled, settings.precision
+            variant,
+            space,
+            settings.batch_size or BATCH_SIZE,
+            compiled,
+            settings.precision,
+            memory_bytes=LIBRARY_BYTES + 6 * len(converted.model),
         )
         engine.worst_cosine = check_engine(
             engine.name, settings.precision, engine.run, space.input_size, converted.reference

@@ -21,6 +21,7 @@ with quiet_import():
     import tensorflow as tf
 
 BATCH_SIZE: Final = 8  # beyond it the arrays between layers leave the cache
+MEMORY_BYTES: Final = 850 << 20  # TensorFlow itself, for the most part
 
 
 @dataclass
@@ -35,6 +36,8 @@ class TensorFlowEngine(Engine):
     precision: str = "float32"
     worst_cosine: float | None = None  # it is what the others are compared with
     passed_over: tuple[str, ...] = ()
+    copies: int = 1
+    memory_bytes: int = MEMORY_BYTES
 
     @classmethod
     def load(cls, module: ModuleFolder, settings: EngineSettings) -> Self:

@@ -1,0 +1,1 @@
+"""Measurements of this product against what an expert would write instead."""

@@ -1,0 +1,99 @@
+"""The pictures and the modules that a benchmark runs on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipelines.demo_module import save_untrained_module
+from transforms.decoding import UnreadablePicture
+from transforms.pixels import prepare_picture
+from transforms.variants import Variant, parse_variants
+
+CALIBRATION_PICTURES = 16
+
+
+def gather_pictures(source: Path, count: int, folder: Path, megapixels: float | None) -> list[Path]:
+    """`count` JPEGs of a folder, each under names of its own; repeated where there are fewer.
+
+    Args:
+        source: searched with its subfolders.
+        count: how many to give.
+        folder: where to put links to them, or enlarged copies.
+        megapixels: enlarge every picture to this many millions of pixels; None to take them as
+            they are.
+    """
+    found = sorted(path for path in source.rglob("*") if _is_jpeg(path))
+    if not found:
+        raise SystemExit(
+            f"{source} holds no JPEG; the loop that this is compared with reads no other"
+        )
+    folder.mkdir()
+    copies: dict[Path, Path] = {}
+    gathered = []
+    for number in range(count):
+        original = found[number % len(found)]
+        if megapixels is not None and original not in copies:
+            copies[original] = folder.parent / f"enlarged_{len(copies):05}.jpg"
+            _enlarge(original, copies[original], megapixels)
+        link = folder / f"{number:06}.jpg"
+        os.symlink(copies.get(original, original).resolve(), link)
+        gathered.append(link)
+    return gathered
+
+
+def _is_jpeg(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(3) == b"\xff\xd8\xff"
+
+
+def _enlarge(original: Path, copy: Path, megapixels: float) -> None:
+    with Image.open(original) as image:
+        factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
+        size = (round(image.width * factor), round(image.height * factor))
+        large = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    # Sensor noise: a smooth picture would be no more than a small one to decode.
+    noise = np.random.default_rng(0).normal(0, 4, (large.height, large.width, 1))
+    noisy = np.clip(np.asarray(large) + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(copy, quality=90)
+
+
+def parse_or_author(text: str, modules: str | None, scratch: Path, pictures: list[Path]) -> str:
+    """Variants as `--variants` takes them, in which those without a module have one of their own.
+
+    A catalogue variant that `modules` does not hold gets a MobileNet V2 of its size and width with
+    untrained weights: as fast as the real one, with vectors that mean nothing.
+    """
+    named = []
+    for variant in parse_variants(text):
+        held = modules is not None and (Path(modules) / variant.name).exists()
+        if variant.family == "user's own" or held:
+            named.append(f"{variant.name}={variant.handle}" if not held else variant.name)
+            continue
+        folder = scratch / "modules" / variant.name
+        if not folder.exists():
+            _author(variant, folder, pictures)
+        named.append(f"untrained_{variant.name}={folder}")
+    return ",".join(named)
+
+
+def _author(variant: Variant, folder: Path, pictures: list[Path]) -> None:
+    if variant.family != "MobileNet V2" or variant.input_size is None or variant.output == "logits":
+        raise SystemExit(
+            f"there is no module for {variant.name}; give one with --modules or name=path"
+        )
+    size = variant.input_size
+    inputs = []
+    for path in pictures[:CALIBRATION_PICTURES]:
+        try:
+            inputs.append(prepare_picture(path.read_bytes(), [size]).inputs[size])
+        except UnreadablePicture:
+            continue
+    save_untrained_module(
+        folder, np.stack(inputs), depth_multiplier=variant.depth_multiplier or 1.0
+    )
