@@ -29,10 +29,10 @@ from benchmarks.arm_process import ArmProcess, Pass
 from benchmarks.arms import PEERS, Task
 from benchmarks.machine import describe_machine
 from benchmarks.pictures import gather_pictures, parse_or_author
-from benchmarks.step_profile import profile_steps
 from index.unit_vectors import unit_vectors
 from transforms.engines.engine import EngineSettings, load_engine
 from transforms.module_store import ModuleStore
+from transforms.quiet_libraries import quiet_libraries
 from transforms.variants import parse_variants
 
 YARDSTICK: Final = "tf.data loop"
@@ -283,6 +283,8 @@ def _profile(
     console: Console, engine: str, variants: str, files: Sequence[str], modules: str | None
 ) -> dict[str, float]:
     """Where our CPU time goes, measured on one thread."""
+    from benchmarks.step_profile import profile_steps
+
     store = ModuleStore(modules)
     engines = {
         variant.name: load_engine(store.locate(variant), _settings(engine))
@@ -296,4 +298,5 @@ def _profile(
 
 
 if __name__ == "__main__":
+    quiet_libraries()
     main()

@@ -27,6 +27,7 @@ from transforms.model_inputs import ModelInputs, picture_table, prepare_inputs
 from transforms.progress import Address, send_progress
 
 TASK_PICTURES: Final = 8
+TASK_BYTES: Final = 2 << 20
 CHUNKS_AHEAD: Final = 1
 MESSAGE_LENGTH: Final = 600
 MOST_ROUNDING: Final = 0.01  # of a vector's length
@@ -68,8 +69,8 @@ class ChunkEmbedder:
         """Start a chunk; gives the chunks that are finished before it."""
         pictures = max([TASK_PICTURES, *(engine.batch_size for engine in self.engines.values())])
         tasks = [
-            self.threads.submit(self._embed, chunk.images[start : start + pictures])
-            for start in range(0, len(chunk.images), pictures)
+            self.threads.submit(self._embed, images)
+            for images in split_images(chunk.images, pictures)
         ]
         self._started.append((chunk, tasks))
         while len(self._started) > CHUNKS_AHEAD:
@@ -112,6 +113,22 @@ class ChunkEmbedder:
             embeddings[name] = Embeddings(np.flatnonzero(finite), vectors[finite])
         failures = chunk.failures + tuple(one for task in done for one in task.failures)
         return EmbeddedChunk(chunk.number, picture_table(pictures), embeddings, failures)
+
+
+def split_images(images: Sequence[ImageFile], pictures: int) -> Iterator[Sequence[ImageFile]]:
+    """Tasks of at most so many pictures and, above one picture, TASK_BYTES of files.
+
+    Large pictures take long to decode: eight of them on one thread would leave the others idle at
+    the end of a run.
+    """
+    start = size = 0
+    for number, image in enumerate(images):
+        if number > start and (number - start == pictures or size + len(image.data) > TASK_BYTES):
+            yield images[start:number]
+            start, size = number, 0
+        size += len(image.data)
+    if start < len(images):
+        yield images[start:]
 
 
 def embed_inputs(

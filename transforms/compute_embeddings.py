@@ -13,6 +13,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from index.manifest import VectorType
+from transforms.chunk_coder import with_chunk_coder
 from transforms.chunk_embedder import ChunkEmbedder
 from transforms.elements import EmbeddedChunk, ImageChunk
 from transforms.engines.engine import EngineSettings, load_engine
@@ -40,7 +41,8 @@ class ComputeEmbeddings(beam.PTransform):
 
     def expand(self, images: beam.PCollection[ImageChunk]) -> beam.PCollection[EmbeddedChunk]:
         """Wire the stage."""
-        return images | "Decode and run modules" >> beam.ParDo(_ComputeEmbeddings(self))
+        embedded = images | "Decode and run modules" >> beam.ParDo(_ComputeEmbeddings(self))
+        return with_chunk_coder(embedded, EmbeddedChunk)
 
 
 class _ComputeEmbeddings(beam.DoFn):

@@ -79,6 +79,11 @@ class ImageChunk:
     images: tuple[ImageFile, ...]
     failures: tuple[Failure, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Of the files."""
+        return sum(len(image.data) for image in self.images)
+
 
 @dataclass(frozen=True)
 class Embeddings:
@@ -101,6 +106,12 @@ class EmbeddedChunk:
     pictures: pa.Table
     embeddings: Mapping[str, Embeddings]
     failures: tuple[Failure, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the rows and the vectors."""
+        vectors = sum(one.vectors.nbytes for one in self.embeddings.values())
+        return int(self.pictures.nbytes) + vectors
 
 
 @dataclass(frozen=True)

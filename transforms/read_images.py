@@ -12,6 +12,7 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from transforms.chunk_coder import with_chunk_coder
 from transforms.elements import Failure, FileChunk, FileReference, ImageChunk, ImageFile
 from transforms.progress import Address, send_progress
 from transforms.read_bytes import read_bytes
@@ -54,7 +55,8 @@ class ReadImages(beam.PTransform):
 
     def expand(self, chunks: beam.PCollection[FileChunk]) -> beam.PCollection[ImageChunk]:
         """Wire the stage."""
-        return chunks | "Read files" >> beam.ParDo(_ReadImages(self.progress))
+        images = chunks | "Read files" >> beam.ParDo(_ReadImages(self.progress))
+        return with_chunk_coder(images, ImageChunk)
 
 
 class _ReadImages(beam.DoFn):

@@ -7,7 +7,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import broken_files, picture
-from transforms.chunk_embedder import TASK_PICTURES, ChunkEmbedder, stored_vectors
+from transforms.chunk_embedder import (
+    TASK_BYTES,
+    TASK_PICTURES,
+    ChunkEmbedder,
+    split_images,
+    stored_vectors,
+)
 from transforms.elements import EmbeddedChunk, Failure, ImageChunk, ImageFile
 from transforms.engines.engine import EngineSettings, load_engine
 from transforms.model_inputs import picture_table, prepare_inputs
@@ -124,6 +130,14 @@ def test_chunks_come_out_in_their_order_one_behind(plain):
         rest = [done.number for done in embedder.drain()]
     assert given == [[], [0], [1], [2]]
     assert rest == [3]
+
+
+def test_large_pictures_are_tasks_of_their_own():
+    sizes = [1, 1, 1, 1, TASK_BYTES - 2, 5, TASK_BYTES, 2 * TASK_BYTES, 1]
+    images = [ImageFile(str(number), bytes(size), "", None) for number, size in enumerate(sizes)]
+    tasks = [[len(image.data) for image in task] for task in split_images(images, 3)]
+    assert tasks == [[1, 1, 1], [1, TASK_BYTES - 2], [5], [TASK_BYTES], [2 * TASK_BYTES], [1]]
+    assert list(split_images([], 3)) == []
 
 
 def test_rows_keep_the_order_of_the_files_across_tasks(plain):
