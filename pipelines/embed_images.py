@@ -97,6 +97,7 @@ class EmbedImages(ModuleFlags):
         import apache_beam as beam
 
         from pipelines.progress_line import show_progress
+        from pipelines.start_beam import worker_processes
         from transforms.compute_embeddings import ComputeEmbeddings
         from transforms.plan_chunks import PlanChunks
         from transforms.quiet_libraries import held_stderr
@@ -112,7 +113,7 @@ class EmbedImages(ModuleFlags):
                 show_progress(plan.pictures) as progress,
                 beam.Pipeline(options=options) as pipeline,
             ):
-                chunks = pipeline | "Plan chunks" >> PlanChunks(plan)
+                chunks = pipeline | "Plan chunks" >> PlanChunks(plan, worker_processes(options))
                 images = chunks | "Read images" >> ReadImages(progress)
                 embedded = images | "Compute embeddings" >> ComputeEmbeddings(
                     modules, threads, self.vector_type, progress

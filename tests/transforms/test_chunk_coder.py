@@ -62,5 +62,5 @@ def test_no_chunk_is_coded_where_stages_are_fused(tmp_path, tiny_tf2, monkeypatc
     module = ModuleStore().locate(Variant("tiny", str(tiny_tf2)))
     compute = ComputeEmbeddings({module: EngineSettings("tensorflow")}, threads=1)
     with beam.Pipeline(options=options) as pipeline:
-        pipeline | PlanChunks(plan) | ReadImages() | compute | beam.Map(id)
+        pipeline | PlanChunks(plan, workers=1) | ReadImages() | compute | beam.Map(id)
     assert sized == [ImageChunk, EmbeddedChunk]

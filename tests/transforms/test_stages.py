@@ -5,6 +5,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from apache_beam.testing.util import assert_that
 
 from index.output_folder import OutputFolder
@@ -62,7 +63,8 @@ def test_writing_a_chunk_twice_leaves_the_same_files(tmp_path):
     assert len(files) == 2
 
 
-def test_the_stages_are_transforms_over_chunks(tmp_path, tiny_tf2, monkeypatch):
+@pytest.mark.parametrize("workers", [None, 1])
+def test_the_stages_are_transforms_over_chunks(tmp_path, tiny_tf2, monkeypatch, workers):
     monkeypatch.setattr("transforms.embedding_plan.CHUNK_FILES", 3)
     names = [f"{number}.jpg" for number in range(8)]
     for number, name in enumerate(names[:-1]):
@@ -81,7 +83,7 @@ def test_the_stages_are_transforms_over_chunks(tmp_path, tiny_tf2, monkeypatch):
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         embedded = (
             pipeline
-            | PlanChunks(plan)
+            | PlanChunks(plan, workers)
             | ReadImages()
             | ComputeEmbeddings({module: EngineSettings("tensorflow")}, threads=2)
         )
