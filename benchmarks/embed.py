@@ -14,22 +14,22 @@ import contextlib
 import json
 import os
 import statistics
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.arm_process import ArmProcess, Pass
 from benchmarks.arms import PEERS, Task
+from benchmarks.figures import arm_figures, cells, cosine_to, empty_table, median_ratio
 from benchmarks.machine import describe_machine
 from benchmarks.pictures import gather_pictures, parse_or_author
-from index.unit_vectors import unit_vectors
+from index.errors import LookalikeError
 from transforms.engines.engine import EngineSettings, load_engine
 from transforms.module_store import ModuleStore
 from transforms.quiet_libraries import quiet_libraries
@@ -45,15 +45,12 @@ RUNS: Final = (
     ",".join(f"mobilenet_v2_100_{size}" for size in SIZES),
 )
 PROFILED_PICTURES: Final = 64
-MIB: Final = 1 << 20
-
-Passes = Mapping[str, Sequence[Pass]]
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the benchmark, print its tables, and give what they hold."""
     options = _parser().parse_args(arguments)
-    console = Console(width=110)
+    console = Console(width=120)
     with tempfile.TemporaryDirectory(prefix="lookalike-benchmark-") as name:
         scratch = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")  # of this process and the arms
@@ -127,18 +124,18 @@ def _one_variant(
     names = [*ours, plain, *options.peers]
     passes, vectors = _take_turns(names, variants, files, options, scratch)
     yardstick = YARDSTICK if YARDSTICK in passes else names[-1]
-    table = _table(
+    table = empty_table(
         variants.partition("=")[0],
         (f"/ {yardstick}", "pictures/s", "CPU ms a picture", "peak MiB", "cosine (mean, worst)"),
     )
     figures: dict[str, Any] = {}
     for name, one in passes.items():
         shown = ", ".join(filter(None, (_title(name), one[0].note)))
-        figures[name] = _figures(one, passes[yardstick], len(files))
-        figures[name]["cosine"] = _cosine(vectors.get(name), vectors.get(YARDSTICK))
-        table.add_row(shown, *_cells(figures[name]))
+        figures[name] = arm_figures(one, passes[yardstick], len(files))
+        figures[name]["cosine"] = cosine_to(vectors.get(name), vectors.get(YARDSTICK))
+        table.add_row(shown, *cells(figures[name]))
     console.print(table)
-    share = 1 - _median_ratio(passes[plain], passes[ours[0]])
+    share = 1 - median_ratio(passes[plain], passes[ours[0]])
     whole = statistics.median(one.seconds for one in passes[ours[0]])
     console.print(f"Beam's share of {_title(ours[0])}: {share:.1%} of {whole:.2f} s")
     figures["beam_share"] = share
@@ -147,10 +144,11 @@ def _one_variant(
 
 
 def _prepare(variants: str, options: argparse.Namespace) -> None:
-    """Convert the modules here, so that no arm holds TensorFlow for it."""
+    """Convert the modules here, so that no arm holds TensorFlow for it, and try every engine."""
     store = ModuleStore(options.modules)
     for variant in parse_variants(variants):
-        load_engine(store.locate(variant), _settings(options.engines[0]))
+        for engine in options.engines:
+            load_engine(store.locate(variant), _settings(engine))
 
 
 def _several_at_once(
@@ -181,11 +179,11 @@ def _several_at_once(
     ]
     ratio = statistics.median(ratios)
     title = f"{len(jobs) - 1} variants in one pass"
-    table = _table(title, ("pictures/s", "CPU ms a picture", "peak MiB"))
+    table = empty_table(title, ("pictures/s", "CPU ms a picture", "peak MiB"))
     figures: dict[str, Any] = {"ratio": ratio}
     for name, one in passes.items():
-        figures[name] = _figures(one, one, len(files))
-        table.add_row(name, *_cells(figures[name])[1:4])
+        figures[name] = arm_figures(one, one, len(files))
+        table.add_row(name, *cells(figures[name])[1:4])
     console.print(table)
     console.print(f"one pass / the sum of {len(jobs) - 1} runs: {ratio:.2f}\n")
     return figures
@@ -232,53 +230,6 @@ def _title(arm: str) -> str:
     return f"{titles[kind]} {engine.partition(':')[0]}" if kind in titles else arm
 
 
-def _figures(ours: Sequence[Pass], yardstick: Sequence[Pass], count: int) -> dict[str, Any]:
-    seconds = statistics.median(one.seconds for one in ours)
-    return {
-        "ratio": _median_ratio(yardstick, ours),
-        "pictures_a_second": count / seconds,
-        "cpu_ms": statistics.median(one.cpu_seconds for one in ours) / count * 1e3,
-        "peak_bytes": max(one.peak_bytes for one in ours),
-        "note": ours[0].note,
-    }
-
-
-def _median_ratio(above: Sequence[Pass], below: Sequence[Pass]) -> float:
-    """How many times as long the one took, round by round."""
-    return statistics.median(
-        one.seconds / other.seconds for one, other in zip(above, below, strict=True)
-    )
-
-
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    table.add_column("", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _cells(figures: Mapping[str, Any]) -> list[str]:
-    cosine = figures.get("cosine")
-    return [
-        f"{figures['ratio']:.2f}",
-        f"{figures['pictures_a_second']:.0f}",
-        f"{figures['cpu_ms']:.2f}",
-        f"{figures['peak_bytes'] / MIB:.0f}",
-        "" if cosine is None else f"{cosine['mean']:.6f} {cosine['worst']:.4f}",
-    ]
-
-
-def _cosine(
-    vectors: NDArray[np.float32] | None, reference: NDArray[np.float32] | None
-) -> dict[str, float] | None:
-    """Mean and worst cosine to the reference recipe, which the tf.data loop follows."""
-    if vectors is None or reference is None:
-        return None
-    cosines = np.sum(unit_vectors(vectors) * unit_vectors(reference), axis=1)
-    return {"mean": float(np.nanmean(cosines)), "worst": float(np.nanmin(cosines))}
-
-
 def _profile(
     console: Console, engine: str, variants: str, files: Sequence[str], modules: str | None
 ) -> dict[str, float]:
@@ -299,4 +250,7 @@ def _profile(
 
 if __name__ == "__main__":
     quiet_libraries()
-    main()
+    try:
+        main()
+    except LookalikeError as error:
+        sys.exit(f"benchmarks.embed: {error}")
