@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,9 +252,8 @@ def load_arm(name: str, task: Task) -> Arm:
     """An arm by its name: a peer's, or `pipeline:ENGINE:PRECISION` or `plain:ENGINE:PRECISION`."""
     if name in PEERS:
         return PEERS[name](task)
-    kind, engine, asked = name.split(":")
-    precision: Precision = "bfloat16" if asked == "bfloat16" else "float32"
-    return (Pipeline if kind == "pipeline" else PlainLoop)(task, engine, precision)
+    kind, engine, precision = name.split(":")
+    return (Pipeline if kind == "pipeline" else PlainLoop)(task, engine, cast(Precision, precision))
 
 
 def _hub_call(module: ModuleFolder) -> tuple[Callable[[Any], Any], tuple[int, int]]:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,15 @@ from benchmarks.figures import arm_figures, cells, cosine_to, empty_table, media
 from benchmarks.machine import describe_machine
 from benchmarks.pictures import gather_pictures, parse_or_author
 from index.errors import LookalikeError
-from transforms.engines.engine import EngineSettings, load_engine
+from pipelines.job import positive
+from transforms.engines.engine import (
+    AUTO,
+    ENGINES,
+    PRECISIONS,
+    EngineSettings,
+    Precision,
+    load_engine,
+)
 from transforms.module_store import ModuleStore
 from transforms.quiet_libraries import quiet_libraries
 from transforms.variants import parse_variants
@@ -50,6 +58,8 @@ PROFILED_PICTURES: Final = 64
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the benchmark, print its tables, and give what they hold."""
     options = _parser().parse_args(arguments)
+    if options.json is not None:
+        options.json.touch()  # rather now than after the last round
     console = Console(width=120)
     with tempfile.TemporaryDirectory(prefix="lookalike-benchmark-") as name:
         scratch = Path(name)
@@ -92,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engines",
         nargs="+",
-        default=["auto", "tensorflow"],
+        default=["auto:float32", "tensorflow:float32"],
+        type=_engine,
         metavar="ENGINE",
         help="ours, as auto, litert, openvino, openvino:bfloat16 or tensorflow (default: %(default)s)",
     )
@@ -104,9 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PEER",
         help=f"of {', '.join(map(repr, PEERS))}",
     )
-    parser.add_argument("--count", type=int, default=512, help="pictures (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
-    parser.add_argument("--megapixels", type=float, help="enlarge every picture to this size")
+    parser.add_argument(
+        "--count", type=positive, default=512, help="pictures (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=positive, default=5, help="(default: %(default)s)")
+    parser.add_argument("--megapixels", type=positive, help="enlarge every picture to this size")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     return parser
 
@@ -119,7 +132,7 @@ def _one_variant(
     scratch: Path,
 ) -> dict[str, Any]:
     """Every arm on one module: a table of ratios, then where our time goes."""
-    ours = [f"pipeline:{engine}" for engine in map(_with_precision, options.engines)]
+    ours = [f"pipeline:{engine}" for engine in options.engines]
     plain = ours[0].replace("pipeline", "plain", 1)
     names = [*ours, plain, *options.peers]
     passes, vectors = _take_turns(names, variants, files, options, scratch)
@@ -159,7 +172,7 @@ def _several_at_once(
     scratch: Path,
 ) -> dict[str, Any]:
     """Several variants in one pass against a run of each."""
-    arm = f"pipeline:{_with_precision(options.engines[0])}"
+    arm = f"pipeline:{options.engines[0]}"
     jobs = {"one pass": variants, **{one.partition("=")[0]: one for one in variants.split(",")}}
     passes: dict[str, list[Pass]] = {name: [] for name in jobs}
     with contextlib.ExitStack() as stack:
@@ -217,11 +230,19 @@ def _task(
 
 def _settings(engine: str) -> EngineSettings:
     name, _, precision = engine.partition(":")
-    return EngineSettings(name, "bfloat16" if precision == "bfloat16" else "float32")
+    return EngineSettings(name, cast(Precision, precision))
 
 
-def _with_precision(engine: str) -> str:
-    return engine if ":" in engine else f"{engine}:float32"
+def _engine(text: str) -> str:
+    """ENGINE or ENGINE:PRECISION -> ENGINE:PRECISION."""
+    name, _, precision = text.partition(":")
+    precision = precision or "float32"
+    if name not in (AUTO, *ENGINES) or precision not in PRECISIONS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be one of {', '.join((AUTO, *ENGINES))}, and may have a precision: "
+            f"{' or '.join(PRECISIONS)}, as in openvino:bfloat16"
+        )
+    return f"{name}:{precision}"
 
 
 def _title(arm: str) -> str:
@@ -252,5 +273,5 @@ if __name__ == "__main__":
     quiet_libraries()
     try:
         main()
-    except LookalikeError as error:
+    except (LookalikeError, OSError) as error:
         sys.exit(f"benchmarks.embed: {error}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from index.errors import UsageError
 from pipelines.demo_module import save_untrained_module
-from transforms.decoding import UnreadablePicture
-from transforms.pixels import prepare_picture
+from transforms.decoding import UnreadablePicture, decode_picture
+from transforms.module_store import ModuleStore
+from transforms.pixels import LARGEST_USUAL_TARGET, prepare_picture
 from transforms.variants import Variant, parse_variants
 
 CALIBRATION_PICTURES = 16
@@ -19,6 +22,8 @@ CALIBRATION_PICTURES = 16
 def gather_pictures(source: Path, count: int, folder: Path, megapixels: float | None) -> list[Path]:
     """`count` JPEGs of a folder, each under names of its own; repeated where there are fewer.
 
+    What cannot be decoded is passed over: the others have no place for failures.
+
     Args:
         source: searched with its subfolders.
         count: how many to give.
@@ -26,10 +31,11 @@ def gather_pictures(source: Path, count: int, folder: Path, megapixels: float | 
         megapixels: enlarge every picture to this many millions of pixels; None to take them as
             they are.
     """
-    found = sorted(path for path in source.rglob("*") if _is_jpeg(path))
+    candidates = (path for path in sorted(source.rglob("*")) if _is_jpeg(path))
+    found = list(islice((path for path in candidates if _can_be_decoded(path)), count))
     if not found:
-        raise SystemExit(
-            f"{source} holds no JPEG; the loop that this is compared with reads no other"
+        raise UsageError(
+            f"{source} holds no sound JPEG; the loop that this is compared with reads no other"
         )
     folder.mkdir()
     copies: dict[Path, Path] = {}
@@ -52,6 +58,14 @@ def _is_jpeg(path: Path) -> bool:
         return stream.read(3) == b"\xff\xd8\xff"
 
 
+def _can_be_decoded(path: Path) -> bool:
+    try:
+        decode_picture(path.read_bytes(), LARGEST_USUAL_TARGET)
+    except UnreadablePicture:
+        return False
+    return True
+
+
 def _enlarge(original: Path, copy: Path, megapixels: float) -> None:
     with Image.open(original) as image:
         factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
@@ -66,14 +80,14 @@ def _enlarge(original: Path, copy: Path, megapixels: float) -> None:
 def parse_or_author(text: str, modules: str | None, scratch: Path, pictures: list[Path]) -> str:
     """Variants as `--variants` takes them, in which those without a module have one of their own.
 
-    A catalogue variant that `modules` does not hold gets a MobileNet V2 of its size and width with
-    untrained weights: as fast as the real one, with vectors that mean nothing.
+    A catalogue variant that this machine does not hold (nothing is fetched) gets a MobileNet V2 of its
+    size and width with untrained weights: as fast as the real one, with vectors that mean nothing.
     """
     named = []
     for variant in parse_variants(text):
-        held = modules is not None and (Path(modules) / variant.name).exists()
-        if variant.family == "user's own" or held:
-            named.append(f"{variant.name}={variant.handle}" if not held else variant.name)
+        if ModuleStore(modules).find(variant) is not None:
+            is_own = variant.family == "user's own"
+            named.append(f"{variant.name}={variant.handle}" if is_own else variant.name)
             continue
         folder = scratch / "modules" / variant.name
         if not folder.exists():
@@ -84,16 +98,14 @@ def parse_or_author(text: str, modules: str | None, scratch: Path, pictures: lis
 
 def _author(variant: Variant, folder: Path, pictures: list[Path]) -> None:
     if variant.family != "MobileNet V2" or variant.input_size is None or variant.output == "logits":
-        raise SystemExit(
+        raise UsageError(
             f"there is no module for {variant.name}; give one with --modules or name=path"
         )
     size = variant.input_size
-    inputs = []
-    for path in pictures[:CALIBRATION_PICTURES]:
-        try:
-            inputs.append(prepare_picture(path.read_bytes(), [size]).inputs[size])
-        except UnreadablePicture:
-            continue
+    inputs = [
+        prepare_picture(path.read_bytes(), [size]).inputs[size]
+        for path in pictures[:CALIBRATION_PICTURES]
+    ]
     save_untrained_module(
         folder, np.stack(inputs), depth_multiplier=variant.depth_multiplier or 1.0
     )

@@ -76,3 +76,9 @@ class ArtifactDamaged(ArtifactError):
 
 class SpaceMismatch(ArtifactError):
     """Vectors of two different spaces, which must not be compared."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, cut to go into a message of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"

@@ -12,7 +12,9 @@ def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # In float64: the squares of small or large float32 numbers are zero or infinite in float32.
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    lengths = np.sqrt(squares).astype(np.float32)[:, None]
     return np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 

@@ -13,6 +13,7 @@ DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 TOO_MANY_FAILURES: Final = 3
+MOST_THREADS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
     return int(text)
+
+
+def thread_count(text: str) -> int:
+    """A whole number from 1 to MOST_THREADS."""
+    value = positive(text)
+    if value > MOST_THREADS:
+        raise ArgumentTypeError(f"{text!r} must be at most {MOST_THREADS}")
+    return value
 
 
 def memory_size(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.job import flag, positive
+from pipelines.job import flag, positive, thread_count
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -52,7 +52,7 @@ class ModuleFlags:
     threads: int | None = flag(
         "threads of a worker; all cores, shared by the workers of a machine, if not given",
         default=None,
-        parse=positive,
+        parse=thread_count,
         metavar="N",
     )
     beam_args: tuple[str, ...] = ()

@@ -75,13 +75,15 @@ class PlanRun(ModuleFlags):
             "threads a worker": f"{threads}",
         }
         for engine in engines.values():
-            times = f"{1 if workers is None else workers} x {engine.copies} x {engine.batch_size}"
+            batch = min(engine.batch_size, CHUNK_FILES)
+            times = f"{1 if workers is None else workers} x {engine.copies} x {batch}"
             facts[engine.variant.name] = (
                 f"{engine.name} in {engine.precision}, width {engine.space.num_features}; "
                 f"workers x model copies x batch: {times}"
             )
         memory = worker_memory(list(engines.values()), threads, chunk_bytes)
         facts["memory a worker"] = f"about {_size(memory)}"
+        facts["with the largest pictures"] = f"at most {_size(memory + large_pictures(threads))}"
         for engine in engines.values():
             name = engine.variant.name
             facts[f"Parquet of {name}"] = f"about {_size(self._parquet_bytes(engine, pictures))}"
@@ -129,13 +131,26 @@ def worker_memory(engines: list[Engine], threads: int, chunk_bytes: int) -> int:
         chunk_bytes: of the files of the largest chunk.
     """
     from transforms.chunk_embedder import CHUNKS_AHEAD, TASK_PICTURES
+    from transforms.embedding_plan import CHUNK_FILES
 
     sizes = {engine.space.input_size for engine in engines}
     inputs = sum(height * width * 3 * 4 for height, width in sizes)
-    task = max([TASK_PICTURES, *(engine.batch_size for engine in engines)]) * inputs
+    batch = max(TASK_PICTURES, *(engine.batch_size for engine in engines))
+    task = min(batch, CHUNK_FILES) * inputs
     chunks = (CHUNKS_AHEAD + 2) * chunk_bytes  # computed, started, and being read
     models = sum(engine.memory_bytes for engine in engines)
     return PROCESS_BYTES + chunks + threads * (THREAD_BYTES + task) + models
+
+
+def large_pictures(threads: int) -> int:
+    """The bytes that come on top where no picture is small, and none can be decoded scaled down.
+
+    Every thread holds one of LARGE_PIXELS, and one of them one of MAX_PIXELS, in RGBX, twice: as the
+    decoder has it, and as it is handed on.
+    """
+    from transforms.decoding import LARGE_PIXELS, MAX_PIXELS
+
+    return 2 * 4 * (threads * LARGE_PIXELS + MAX_PIXELS)
 
 
 def _size(count: int) -> str:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from index.manifest import VectorType
 from transforms.elements import EmbeddedChunk, Embeddings, Failure, ImageChunk, ImageFile
 from transforms.engines.engine import Engine
-from transforms.model_inputs import ModelInputs, picture_table, prepare_inputs
+from transforms.model_inputs import picture_table, prepare_inputs
+from transforms.pixels import PreparedPicture
 from transforms.progress import Address, send_progress
 
 TASK_PICTURES: Final = 8
@@ -38,12 +39,12 @@ class EmbeddedTask:
     """What became of a few pictures.
 
     Attributes:
-        inputs: those that could be decoded.
+        pictures: those that could be decoded: each file with what its picture is.
         vectors: [pictures, dim] in the stored type, by the variant's name.
         failures: of decoding and computing.
     """
 
-    inputs: ModelInputs
+    pictures: tuple[tuple[ImageFile, PreparedPicture], ...]
     vectors: Mapping[str, NDArray[np.floating]]
     failures: tuple[Failure, ...]
 
@@ -67,10 +68,9 @@ class ChunkEmbedder:
 
     def put(self, chunk: ImageChunk) -> Iterator[EmbeddedChunk]:
         """Start a chunk; gives the chunks that are finished before it."""
-        pictures = max([TASK_PICTURES, *(engine.batch_size for engine in self.engines.values())])
+        batch = max((engine.batch_size for engine in self.engines.values()), default=1)
         tasks = [
-            self.threads.submit(self._embed, images)
-            for images in split_images(chunk.images, pictures)
+            self.threads.submit(self._embed, images) for images in split_images(chunk.images, batch)
         ]
         self._started.append((chunk, tasks))
         while len(self._started) > CHUNKS_AHEAD:
@@ -98,13 +98,14 @@ class ChunkEmbedder:
                 failures.append(Failure(uri, "compute", error, f"variant {name}: {message}"))
                 unusable.add(uri)
         send_progress(self.progress, done=len(images) - len(unusable), failed=len(unusable))
-        return EmbeddedTask(inputs, vectors, tuple(failures))
+        # The model inputs end here: a chunk of them would be a hundred megabytes and more.
+        return EmbeddedTask(inputs.pictures, vectors, tuple(failures))
 
     def _finish(self) -> EmbeddedChunk:
         """The oldest chunk, when its tasks are done."""
         chunk, tasks = self._started.popleft()
         done = [task.result() for task in tasks]
-        pictures = [picture for task in done for picture in task.inputs.pictures]
+        pictures = [picture for task in done for picture in task.pictures]
         embeddings = {}
         for name, engine in self.engines.items():
             none = np.empty((0, engine.space.num_features), self.vector_type)
@@ -115,15 +116,18 @@ class ChunkEmbedder:
         return EmbeddedChunk(chunk.number, picture_table(pictures), embeddings, failures)
 
 
-def split_images(images: Sequence[ImageFile], pictures: int) -> Iterator[Sequence[ImageFile]]:
-    """Tasks of at most so many pictures and, above one picture, TASK_BYTES of files.
+def split_images(images: Sequence[ImageFile], batch: int) -> Iterator[Sequence[ImageFile]]:
+    """Tasks of at least `batch` pictures; above it, of at most TASK_PICTURES and TASK_BYTES of files.
 
     Large pictures take long to decode: eight of them on one thread would leave the others idle at
     the end of a run.
     """
+    most = max(TASK_PICTURES, batch)
     start = size = 0
     for number, image in enumerate(images):
-        if number > start and (number - start == pictures or size + len(image.data) > TASK_BYTES):
+        pictures = number - start
+        is_large = size + len(image.data) > TASK_BYTES
+        if pictures == most or (pictures >= batch and is_large):
             yield images[start:number]
             start, size = number, 0
         size += len(image.data)
@@ -173,8 +177,9 @@ def stored_vectors(vectors: NDArray[np.float32], vector_type: VectorType) -> NDA
         return vectors
     with np.errstate(over="ignore", invalid="ignore"):
         stored = vectors.astype(vector_type)
-        error = np.linalg.norm(stored.astype(np.float32) - vectors, axis=1)
-    stored[~(error <= MOST_ROUNDING * np.linalg.norm(vectors, axis=1))] = np.nan
+        wide = vectors.astype(np.float64)  # in which the square of no float32 is zero
+        error = np.linalg.norm(stored - wide, axis=1)
+    stored[~(error <= MOST_ROUNDING * np.linalg.norm(wide, axis=1))] = np.nan
     return stored
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,14 +18,16 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from transforms.freed_memory import give_back_freed_memory
 from transforms.resizing import turn_pixels
 
 MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; RGBX pixels of 480 MB
 MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
 DECODE_MARGIN: Final = 2
-# Pictures that decode to more than this are decoded one at a time, so that their memory adds up to
-# one of them, however many threads there are.
+# Pictures that decode to more than this are decoded and resized one at a time, so that their memory
+# adds up to one of them, however many threads there are.
 LARGE_PIXELS: Final = 20_000_000
+BAND_PIXELS: Final = 4_000_000  # of a picture, handed over by Pillow at a time
 # Formats whose decoders run in this process on untrusted bytes; EPS, for one, runs Ghostscript.
 # A multi-picture MPO opens as JPEG. What this build of Pillow lacks, such as AVIF, is left out.
 _WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
@@ -67,12 +69,18 @@ class DecodedPicture:
         width: of the whole picture as displayed, in pixels.
         height: of the whole picture as displayed, in pixels.
         format: Pillow's name of the file format.
+        scale: 1, 2, 4 or 8: by how much it was scaled down.
     """
 
     pixels: Pixels
     width: int
     height: int
     format: str
+    scale: int
+
+    def suits(self, target: int) -> bool:
+        """Whether decoding for `target` would have given the same pixels."""
+        return self.scale == _scale(self.format, self.width, self.height, target)
 
 
 def decode_picture(data: bytes, target: int) -> DecodedPicture:
@@ -81,10 +89,22 @@ def decode_picture(data: bytes, target: int) -> DecodedPicture:
     Raises:
         UnreadablePicture: the bytes are empty, not a picture, truncated, damaged or too large.
     """
+    with decoded_picture(data, target) as picture:
+        return picture
+
+
+@contextlib.contextmanager
+def decoded_picture(data: bytes, target: int) -> Iterator[DecodedPicture]:
+    """`decode_picture` for a block of work: if it is a large one, no other is decoded meanwhile."""
+    with contextlib.ExitStack() as alone:
+        yield _decode_or_refuse(data, target, alone)
+
+
+def _decode_or_refuse(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPicture:
     if not data:
         raise UnreadablePicture("EmptyFile", "the file has zero bytes")
     try:
-        return _decode(data, target)
+        return _decode(data, target, alone)
     except UnreadablePicture:
         raise
     except UnidentifiedImageError:
@@ -104,7 +124,7 @@ def decode_picture(data: bytes, target: int) -> DecodedPicture:
         ) from error
 
 
-def _decode(data: bytes, target: int) -> DecodedPicture:
+def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPicture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -114,20 +134,26 @@ def _decode(data: bytes, target: int) -> DecodedPicture:
                 f"{MAX_PIXELS:,} are decoded, and at most {MAX_SIDE:,} a side",
             )
         picture_format = image.format or "unknown"
-        scale = jpeg_scale(width, height, target) if picture_format in ("JPEG", "MPO") else 1
-        is_large = width * height > LARGE_PIXELS * scale * scale
-        with _large_picture if is_large else contextlib.nullcontext():
-            pixels = _jpeg_pixels(data, image, scale) if _is_plain_jpeg(image) else None
-            if pixels is None:
-                image.draft("RGB", (width // scale, height // scale))
-                image.load()
-                pixels = _rgbx(image)
-            orientation = _orientation(image)
-            if orientation in _UPRIGHT:
-                pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
-        if orientation in _TURNED:
-            width, height = height, width
-        return DecodedPicture(pixels, width, height, picture_format)
+        scale = _scale(picture_format, width, height, target)
+        if width * height > LARGE_PIXELS * scale * scale:
+            alone.enter_context(_large_picture)
+            alone.callback(give_back_freed_memory)
+        pixels = _jpeg_pixels(data, image, scale) if _is_plain_jpeg(image) else None
+        if pixels is None:
+            image.draft("RGB", (width // scale, height // scale))
+            image.load()
+            pixels = _rgbx(image)
+        orientation = _orientation(image)
+    del image  # with its own pixels: turned, a large picture would stand in memory three times
+    if orientation in _UPRIGHT:
+        pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
+    if orientation in _TURNED:
+        width, height = height, width
+    return DecodedPicture(pixels, width, height, picture_format, scale)
+
+
+def _scale(picture_format: str, width: int, height: int, target: int) -> int:
+    return jpeg_scale(width, height, target) if picture_format in ("JPEG", "MPO") else 1
 
 
 def jpeg_scale(width: int, height: int, target: int) -> int:
@@ -178,7 +204,19 @@ def _rgbx(image: Image.Image) -> Pixels:
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, layer)
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    stored = rgb.tobytes("raw", "RGBX")  # Pillow's own layout: no repacking
+    rows = max(1, BAND_PIXELS // rgb.width)
+    if rows >= rgb.height:
+        return _pillow_pixels(rgb)
+    pixels = np.empty((rgb.height, rgb.width, 4), np.uint8)
+    for top in range(0, rgb.height, rows):
+        band = rgb.crop((0, top, rgb.width, min(top + rows, rgb.height)))
+        pixels[top : top + rows] = _pillow_pixels(band)
+    return pixels
+
+
+def _pillow_pixels(rgb: Image.Image) -> Pixels:
+    """Of an RGB image; Pillow makes two copies of them on the way."""
+    stored = rgb.tobytes("raw", "RGBX")  # its own layout: no repacking
     return np.frombuffer(stored, np.uint8).reshape(rgb.height, rgb.width, 4)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import socket
 import tarfile
 import tempfile
@@ -79,15 +80,25 @@ class ModuleStore:
     mirror: str | None = None
 
     def locate(self, variant: Variant) -> ModuleFolder:
-        """The folder of a variant's module.
+        """The folder of a variant's module; fetched where this machine does not hold it.
 
         Raises:
             ModuleUnavailable: naming the handle, what was tried, and the cure.
         """
+        held = self.find(variant)
+        if held is not None:
+            return held
+        return self._checked(variant, _download(variant, self._mirror()), "network")
+
+    def find(self, variant: Variant) -> ModuleFolder | None:
+        """The folder of a variant's module; None where this machine does not hold it.
+
+        Raises:
+            ModuleUnavailable: what is held is no module, or half of one.
+        """
         if (path := _as_local_path(variant.handle)) is not None:
             return self._checked(variant, path, "path")
-        mirror = self.mirror or os.environ.get(MIRROR_VARIABLE)
-        if mirror:
+        if mirror := self._mirror():
             if not Path(mirror).expanduser().is_dir():
                 raise ModuleUnavailable(
                     f"the module mirror {mirror!r} is not a folder; correct --modules "
@@ -100,7 +111,10 @@ class ModuleStore:
             cached = _hub_cache() / hashlib.sha1(url.encode()).hexdigest()
             if cached.exists():
                 return self._checked(variant, cached, "cache")
-        return self._checked(variant, _download(variant, mirror), "network")
+        return None
+
+    def _mirror(self) -> str | None:
+        return self.mirror or os.environ.get(MIRROR_VARIABLE)
 
     def _checked(self, variant: Variant, place: Path, found: str) -> ModuleFolder:
         folder = _unpack(variant, place) if place.is_file() else place
@@ -130,15 +144,18 @@ def fingerprint(folder: str) -> str:
     state = [f"{folder}"] + [
         f"{one} {one.stat().st_size} {one.stat().st_mtime_ns}" for one in files
     ]
-    kept = own_cache() / "fingerprints" / hashlib.sha256("\n".join(state).encode()).hexdigest()
-    with contextlib.suppress(OSError):
-        return kept.read_text()
+    name = hashlib.sha256("\n".join(state).encode()).hexdigest()
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        known = (own_cache() / "fingerprints" / name).read_text()
+        if re.fullmatch("[0-9a-f]{64}", known):
+            return known
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
+        kept = own_cache() / "fingerprints" / name
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = kept.with_name(f".{kept.name}.{os.getpid()}")
         scratch.write_text(digest.hexdigest())
@@ -189,23 +206,31 @@ def _hub_cache() -> Path:
 
 
 def own_cache() -> Path:
-    """Where unpacked archives and fingerprints are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
+    """Where unpacked archives, fingerprints and converted modules are kept.
+
+    Raises:
+        OSError: there is no such place.
+    """
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(named) if named else Path.home() / ".cache") / "lookalike"
+    except RuntimeError as error:  # a user without a home, as in containers
+        raise OSError("there is no home folder for a cache; set XDG_CACHE_HOME") from error
 
 
 def _unpack(variant: Variant, archive: Path) -> Path:
     """The folder an archive was unpacked to, once a content."""
     with archive.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
-    target = own_cache() / "modules" / content
-    if not target.is_dir():
-        try:
+    try:
+        target = own_cache() / "modules" / content
+        if not target.is_dir():
             _extract(archive, target)
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise ModuleUnavailable(
-                f"module {variant.handle!r}: {archive} cannot be unpacked into {target.parent} "
-                f"({error}); fetch it again, or point at the unpacked folder"
-            ) from error
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ModuleUnavailable(
+            f"module {variant.handle!r}: {archive} cannot be unpacked into the cache "
+            f"({error}); fetch it again, or point at the unpacked folder"
+        ) from error
     inside = list(target.iterdir())
     is_wrapped = len(inside) == 1 and inside[0].is_dir()  # packed with the folder around it
     return inside[0] if is_wrapped else target

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.decoding import UnreadablePicture, decode_picture
-from transforms.resizing import Size, resize
+from transforms.decoding import UnreadablePicture, decoded_picture
+from transforms.resizing import Size, resize_all
 
 RECIPE: Final = "bilinear-aa-1"
 LARGEST_USUAL_TARGET: Final = 224
@@ -43,7 +43,9 @@ class PreparedPicture:
 
 
 def prepare_picture(data: bytes, sizes: Collection[Size]) -> PreparedPicture:
-    """Decode a picture once, and resize it to every size.
+    """Decode a picture once, and resize it to every size (of which there is at least one).
+
+    It is decoded again only for targets that a scaled JPEG is too small for.
 
     Raises:
         UnreadablePicture: the bytes are empty, not a picture, truncated, damaged or too large.
@@ -51,13 +53,17 @@ def prepare_picture(data: bytes, sizes: Collection[Size]) -> PreparedPicture:
     by_class: dict[int, list[Size]] = {}
     for size in sizes:
         by_class.setdefault(max(*size, LARGEST_USUAL_TARGET), []).append(size)
-    inputs = {}
-    for target, members in sorted(by_class.items()):
-        decoded = decode_picture(data, target)
-        try:
-            inputs.update({size: resize(decoded.pixels, size) for size in members})
-        except MemoryError as error:
-            raise UnreadablePicture(
-                "OutOfMemory", "there is not enough memory to resize it"
-            ) from error
+    inputs: dict[Size, NDArray[np.float32]] = {}
+    targets = sorted(by_class)
+    while targets:
+        with decoded_picture(data, targets[0]) as decoded:
+            served = [target for target in targets if decoded.suits(target)]
+            members = [size for target in served for size in by_class[target]]
+            try:
+                inputs |= resize_all(decoded.pixels, members)
+            except MemoryError as error:
+                raise UnreadablePicture(
+                    "OutOfMemory", "there is not enough memory to resize it"
+                ) from error
+        targets = [target for target in targets if target not in served]
     return PreparedPicture(decoded.width, decoded.height, decoded.format, inputs)

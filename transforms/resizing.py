@@ -6,6 +6,7 @@ the end: a pixel is then one machine word, and turning rows into columns costs a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,11 +25,11 @@ _RGB_OF_RGBX: Final = np.dtype({"names": ["rgb"], "formats": [_RGB], "itemsize":
 Size = tuple[int, int]  # height, width
 
 
-def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
+def resize(pixels: NDArray[np.uint8] | NDArray[np.float32], size: Size) -> NDArray[np.float32]:
     """Bilinear with antialiasing to the exact size; no crop.
 
     Args:
-        pixels: uint8 [height, width, 4], RGBX in [0, 255].
+        pixels: uint8 or float32 [height, width, 4], RGBX in [0, 255].
         size: height and width to make.
 
     Returns:
@@ -52,6 +53,15 @@ def resize(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.float32]:
     resized = np.empty((rows, columns, 3), np.float32)
     resized.view(_RGB)[..., 0] = words
     return np.minimum(resized, 1, out=resized)  # weights add up to 1 but for rounding
+
+
+def resize_all(
+    pixels: NDArray[np.uint8], sizes: Collection[Size]
+) -> dict[Size, NDArray[np.float32]]:
+    """`resize` to every size; a small picture is turned into floating point once for all of them."""
+    is_small = pixels.size * 4 <= STRIPE_BYTES
+    shared = pixels.astype(np.float32) if is_small and len(sizes) > 1 else pixels
+    return {size: resize(shared, size) for size in sizes}
 
 
 def turn_pixels(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import embed
-from benchmarks.pictures import gather_pictures
+from benchmarks.pictures import gather_pictures, parse_or_author
 from tests.conftest import picture
 
 
@@ -64,6 +64,33 @@ def test_several_variants_in_one_pass_are_held_against_a_run_of_each(
     assert set(figures) == {"ratio", "one pass", "a", "b"}
     assert 0 < figures["ratio"] < 2
     assert "one pass / the sum of 2 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--engines", "openvino:bf16"), ("--engines", "fast"), ("--count", "0"), ("--rounds", "-1")],
+)
+def test_what_cannot_be_measured_is_refused(jpegs, flags, capsys):
+    with pytest.raises(SystemExit):
+        embed.main([str(jpegs), *flags])
+    assert flags[1] in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_decoded_are_passed_over(jpegs, tmp_path):
+    (jpegs / "0.jpg").write_bytes((jpegs / "0.jpg").read_bytes()[:300])
+    found = gather_pictures(jpegs, 5, tmp_path / "pictures", megapixels=None)
+    assert len({path.resolve() for path in found}) == 4
+
+
+def test_a_module_that_is_held_is_not_authored(tiny_tf2, tmp_path, monkeypatch):
+    mirror = tmp_path / "mirror"
+    held = mirror / "google/imagenet/mobilenet_v2_100_96/feature_vector/3"
+    held.parent.mkdir(parents=True)
+    held.symlink_to(tiny_tf2)
+    asked = f"mobilenet_v2_100_96,tiny={tiny_tf2}"
+    assert parse_or_author(asked, str(mirror), tmp_path, []) == asked
+    monkeypatch.setenv("LOOKALIKE_MODULES", str(mirror))
+    assert parse_or_author(asked, None, tmp_path, []) == asked
 
 
 def test_pictures_are_repeated_and_enlarged(jpegs, tmp_path):

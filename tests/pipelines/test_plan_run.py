@@ -25,6 +25,7 @@ def test_a_plan_says_what_a_run_will_take(capsys, photos, tiny_tf2, tiny_hub):
         assert facts[name].endswith("workers x model copies x batch: 1 x 3 x 1")
         assert facts[f"index of {name}"].startswith("Flat, about 1.6 KiB")
     assert "MiB" in facts["memory a worker"]
+    assert facts["with the largest pictures"].startswith("at most")
 
 
 def test_a_plan_needs_no_pictures(capsys, tiny_tf2):
@@ -38,6 +39,13 @@ def test_a_plan_needs_no_pictures(capsys, tiny_tf2):
     assert halves["Parquet of a"].strip() == "about 176.0 MiB"
     assert halves["a"].strip().endswith("1 x 1 x 16")
     assert wide["index of a"].strip().startswith("HNSW32,SQ8")
+
+
+def test_no_batch_is_larger_than_a_chunk(capsys, tiny_tf2):
+    flags = ("--count", "9", "--variants", f"a={tiny_tf2}", "--batch-size", "1000000")
+    facts = planned(capsys, *flags)
+    assert facts["a"].strip().endswith(" x 256")
+    assert "MiB" in facts["memory a worker"]
 
 
 def test_the_workers_of_a_machine_share_its_cores(capsys, tiny_tf2):

@@ -1,5 +1,9 @@
+import contextlib
+import dataclasses
+import gc
 import hashlib
 import io
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import broken_files, picture
+from transforms import chunk_embedder
 from transforms.chunk_embedder import (
     TASK_BYTES,
     TASK_PICTURES,
@@ -135,9 +140,42 @@ def test_chunks_come_out_in_their_order_one_behind(plain):
 def test_large_pictures_are_tasks_of_their_own():
     sizes = [1, 1, 1, 1, TASK_BYTES - 2, 5, TASK_BYTES, 2 * TASK_BYTES, 1]
     images = [ImageFile(str(number), bytes(size), "", None) for number, size in enumerate(sizes)]
-    tasks = [[len(image.data) for image in task] for task in split_images(images, 3)]
-    assert tasks == [[1, 1, 1], [1, TASK_BYTES - 2], [5], [TASK_BYTES], [2 * TASK_BYTES], [1]]
+
+    def tasks(batch):
+        return [[len(image.data) for image in task] for task in split_images(images, batch)]
+
+    small = [1, 1, 1, 1]
+    assert tasks(1) == [[*small], [TASK_BYTES - 2], [5], [TASK_BYTES], [2 * TASK_BYTES], [1]]
+    assert tasks(2) == [small, [TASK_BYTES - 2, 5], [TASK_BYTES, 2 * TASK_BYTES], [1]]
+    assert tasks(9) == [sizes]
     assert list(split_images([], 3)) == []
+
+
+def test_a_batch_is_as_large_as_it_was_asked_for(plain, monkeypatch):
+    calls = []
+    engine = dataclasses.replace(plain, batch_size=12)
+    monkeypatch.setattr(type(plain), "run", lambda self, images: calls.append(len(images)))
+    monkeypatch.setattr(chunk_embedder, "TASK_BYTES", 100)
+    with contextlib.suppress(TypeError, ValueError):  # there are no vectors
+        embed(gray_chunk(*np.linspace(0, 1, 24)), {"plain": engine})
+    assert calls[0] == 12
+
+
+def test_pixels_end_with_their_task(plain, monkeypatch):
+    made = []
+
+    def watched(images, sizes):
+        inputs = prepare_inputs(images, sizes)
+        made.extend(weakref.ref(array) for array in inputs.arrays.values())
+        return inputs
+
+    monkeypatch.setattr(chunk_embedder, "prepare_inputs", watched)
+    with ThreadPoolExecutor(1) as threads:
+        embedder = ChunkEmbedder({"plain": plain}, threads)
+        assert list(embedder.put(gray_chunk(*np.linspace(0, 1, 3 * TASK_PICTURES)))) == []
+        threads.submit(gc.collect).result()
+        assert [array() for array in made] == [None] * 3
+        assert len(list(embedder.drain())) == 1
 
 
 def test_rows_keep_the_order_of_the_files_across_tasks(plain):
@@ -176,6 +214,7 @@ def test_float16_rounds_to_three_digits_and_keeps_zeros():
     assert halves.dtype == np.float16
     assert np.allclose(halves[:2], vectors[:2], rtol=1e-3)
     assert np.isnan(halves[2]).any()
+    assert np.isnan(stored_vectors(np.full((1, 3), 1e-27, np.float32), "float16")).any()
     assert stored_vectors(vectors, "float32") is vectors
 
 

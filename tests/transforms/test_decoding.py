@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import gradient, picture, rgbx, shared
-from transforms import decoding
+from transforms import decoding, pixels
 from transforms.decoding import decode_picture, jpeg_scale
+from transforms.pixels import prepare_picture
+from transforms.resizing import resize_all
 
 
 def jpeg(image: Image.Image, **options) -> bytes:
@@ -71,18 +73,31 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
     monkeypatch.setattr(decoding, "LARGE_PIXELS", 1000)
     inside, most = [], []
 
-    def watched(image):
+    def decoded(image):
         inside.append(1)
         most.append(len(inside))
         threading.Event().wait(0.02)
-        inside.pop()
         return rgbx(image.convert("RGB"))
 
-    monkeypatch.setattr(decoding, "_rgbx", watched)
+    def resized(*picture):
+        made = resize_all(*picture)
+        inside.pop()
+        return made
+
+    monkeypatch.setattr(decoding, "_rgbx", decoded)
+    monkeypatch.setattr(pixels, "resize_all", resized)
     data = picture(1, (80, 60), "PNG")
-    threads = [threading.Thread(target=decode_picture, args=(data, 224)) for _ in range(4)]
+    threads = [threading.Thread(target=prepare_picture, args=(data, [(32, 32)])) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert most == [1] * 4
+
+
+def test_a_large_picture_is_handed_over_in_bands(monkeypatch):
+    image = gradient(301, 203)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    monkeypatch.setattr(decoding, "BAND_PIXELS", 301 * 10)
+    assert np.array_equal(rgb(stream.getvalue(), 224), np.asarray(image))

@@ -1,7 +1,10 @@
 """Engines other than TensorFlow: their vectors, their self-check, and what is kept of a conversion."""
 
+import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,7 +138,24 @@ def test_auto_passes_over_an_engine_that_fails(fresh, tiny_tf2, monkeypatch):
 def test_a_module_with_assertions_stays_with_tensorflow(fussy_module):
     engine = engine_of(fussy_module, AUTO)
     assert engine.name == "tensorflow"
-    assert all("asserts" in reason for reason in engine.passed_over)
+    [reason] = engine.passed_over  # the same for both fast engines: once
+    assert "asserts" in reason
+
+
+def test_tensorflow_computes_on_the_thread_that_calls_it(fussy_module):
+    """Also where it is a fallback, and has run already to be converted."""
+    script = f"""
+from transforms.engines.engine import load_engine
+from transforms.module_store import ModuleStore
+from transforms.variants import Variant
+engine = load_engine(ModuleStore().locate(Variant("v", {str(fussy_module)!r})))
+import tensorflow as tf
+print(engine.name, tf.config.threading.get_intra_op_parallelism_threads())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["tensorflow", "1"]
 
 
 def test_an_engine_that_is_not_installed_says_how_to_install_it(fresh, tiny_tf2, monkeypatch):
@@ -195,6 +215,27 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tiny_tf2, tmp_path, monk
     assert converted_module(module_of(tiny_tf2)).facts.width == TINY_WIDTH
 
 
+def test_what_is_no_folder_in_the_cache_is_replaced(fresh, tiny_tf2):
+    converted_module(module_of(tiny_tf2))
+    [folder] = (own_cache() / "converted").iterdir()
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    converted_module(module_of(tiny_tf2))
+    assert folder.is_dir()
+
+
+def test_a_user_without_a_home_has_no_cache(tiny_tf2, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", raise_no_home)
+    with pytest.raises(OSError, match="XDG_CACHE_HOME"):
+        own_cache()
+    assert converted_module(module_of(tiny_tf2)).facts.width == TINY_WIDTH
+
+
+def raise_no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_other_weights_are_another_conversion(fresh, tiny_tf2, tiny_hub):
     for folder in (tiny_tf2, tiny_hub):
         converted_module(module_of(folder))
@@ -207,6 +248,8 @@ def test_the_worst_cosine_is_of_the_worst_row():
     other = np.array([[1, 0], [0, 0], [1, 0]], np.float32)
     assert worst_cosine(vectors, other) == pytest.approx(0.7071, abs=1e-4)
     assert worst_cosine(vectors, np.eye(3, 2, dtype=np.float32)) == 0
+    for factor in (1e-27, 1e27):  # whose squares float32 does not hold
+        assert worst_cosine(vectors * np.float32(factor), vectors) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 0.0])

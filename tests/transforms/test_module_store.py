@@ -102,18 +102,28 @@ def test_an_archive_may_hold_the_folder_itself(tiny_tf2, tmp_path):
     assert found.fingerprint == fingerprint(str(tiny_tf2))
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"0" * 63])
+def test_a_damaged_fingerprint_is_not_believed(tiny_tf2, tmp_path, damage):
+    first = fingerprint(str(tiny_tf2))
+    [kept] = (tmp_path / "own-cache/lookalike/fingerprints").iterdir()
+    kept.write_bytes(damage)
+    fingerprint.cache_clear()
+    assert fingerprint(str(tiny_tf2)) == first
+    assert kept.read_text() == first
+
+
 def test_a_fingerprint_is_kept_and_computed_again_when_a_file_changes(tiny_tf2, tmp_path):
     folder = shutil.copytree(tiny_tf2, tmp_path / "m")
     first = fingerprint(str(folder))
     [kept] = (tmp_path / "own-cache/lookalike/fingerprints").iterdir()
     assert kept.read_text() == first
-    kept.write_text("as kept")
+    kept.write_text("f" * 64)
     fingerprint.cache_clear()
-    assert fingerprint(str(folder)) == "as kept"
+    assert fingerprint(str(folder)) == "f" * 64
     (folder / "assets/labels.txt").parent.mkdir(exist_ok=True)
     (folder / "assets/labels.txt").write_text("new")
     fingerprint.cache_clear()
-    assert fingerprint(str(folder)) not in (first, "as kept")
+    assert fingerprint(str(folder)) not in (first, "f" * 64)
 
 
 @pytest.mark.parametrize("cache", ["/proc/nope", "/dev/null"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests.conftest import broken_files, gradient, picture, rgbx
+from transforms import decoding
 from transforms.decoding import MAX_PIXELS, UnreadablePicture, decode_picture
 from transforms.pixels import prepare_picture
 from transforms.resizing import resize
@@ -49,6 +50,21 @@ def test_a_variant_sees_the_same_pixels_whatever_shares_the_pass(size):
     alone = prepared(data, size)
     for others in ([(32, 32)], [(299, 299)], [(32, 32), (224, 224), (512, 512)]):
         assert np.array_equal(prepare_picture(data, [*others, size]).inputs[size], alone)
+
+
+@pytest.mark.parametrize(("side", "decodes"), [(400, 1), (1000, 2)])
+def test_a_picture_is_decoded_once_a_scale(side, decodes, monkeypatch):
+    targets = []
+
+    def counted(data, target, alone):
+        targets.append(target)
+        return decode(data, target, alone)
+
+    decode = decoding._decode_or_refuse
+    monkeypatch.setattr(decoding, "_decode_or_refuse", counted)
+    sizes = [(96, 96), (224, 224), (299, 299), (331, 331)]
+    assert set(prepare_picture(picture(3, (side, side)), sizes).inputs) == set(sizes)
+    assert targets == [224, 299][:decodes]
 
 
 def test_a_large_jpeg_is_decoded_small_but_stays_large_enough():

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from index.errors import EngineUnavailable
+from index.errors import EngineUnavailable, first_line
 from transforms.engines.module_facts import ModuleFacts
 from transforms.engines.self_check import probe_pictures
 from transforms.module_store import ModuleFolder, own_cache
@@ -30,6 +30,7 @@ CONVERSION: Final = 1  # to be raised when what is stored, or how it is made, ch
 _MODEL: Final = "model.tflite"
 _REFERENCE: Final = "reference.npy"
 _RECORD: Final = "conversion.json"
+_refused: dict[str, EngineUnavailable] = {}  # in this process: both fast engines would ask
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,19 @@ def converted_module(module: ModuleFolder) -> ConvertedModule:
         ModuleMismatch: it is not an image module.
         EngineUnavailable: LiteRT has no counterpart of something in it.
     """
-    kept = own_cache() / "converted" / _key(module)
-    if (found := _read(kept)) is not None:
-        return found
-    converted = _convert(module)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
-        _write(kept, converted)
+    key = _key(module)
+    with contextlib.suppress(OSError):  # a cache that cannot be read or written costs only time
+        if (found := _read(own_cache() / "converted" / key)) is not None:
+            return found
+    if key in _refused:
+        raise _refused[key]
+    try:
+        converted = _convert(module)
+    except EngineUnavailable as error:
+        _refused[key] = error
+        raise
+    with contextlib.suppress(OSError):
+        _write(own_cache() / "converted" / key, converted)
     return converted
 
 
@@ -109,6 +117,7 @@ def _write(folder: Path, converted: ConvertedModule) -> None:
         except OSError:  # a damaged one is there, or another process was first
             if _read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
+                folder.unlink(missing_ok=True)  # where it is no folder at all
                 made.rename(folder)
 
 
@@ -117,11 +126,12 @@ def _checksums(files: dict[str, bytes]) -> dict[str, str]:
 
 
 def _convert(module: ModuleFolder) -> ConvertedModule:
-    from transforms.engines.module_function import load_function
+    from transforms.engines.module_function import keep_to_one_thread, load_function
 
     with quiet_import():
         import tensorflow as tf
 
+    keep_to_one_thread()
     function = load_function(module)
     size = function.facts.input_size
     images = tf.TensorSpec((None, *size, 3), tf.float32, "images")
@@ -138,7 +148,7 @@ def _convert(module: ModuleFolder) -> ConvertedModule:
     except Exception as error:  # the converter and the module's own operations raise what they like
         raise EngineUnavailable(
             f"module {module.variant.handle!r} cannot be converted for LiteRT "
-            f"({type(error).__name__}: {_first_line(error)})"
+            f"({type(error).__name__}: {first_line(error)})"
         ) from error
     return ConvertedModule(model, reference.astype(np.float32), function.facts)
 
@@ -148,10 +158,5 @@ def _refuse_assertions(graph: Any) -> None:
     functions = [node for function in graph.library.function for node in function.node_def]
     if any(node.op == "Assert" for node in [*graph.node, *functions]):
         raise EngineUnavailable(
-            "the module asserts something of its pictures, which LiteRT would leave out"
+            "the module asserts something of its pictures, which a conversion to LiteRT would leave out"
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"

@@ -139,9 +139,9 @@ def load_engine(module: ModuleFolder, settings: EngineSettings | None = None) ->
         except EngineUnavailable as error:
             passed_over.append(str(error))
         else:
-            engine.passed_over = tuple(passed_over)
+            engine.passed_over = tuple(dict.fromkeys(passed_over))
             return engine
-    raise EngineUnavailable("; ".join(passed_over))
+    raise EngineUnavailable("; ".join(dict.fromkeys(passed_over)))
 
 
 @lru_cache(maxsize=32)

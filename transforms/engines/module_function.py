@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from index.errors import ModuleMismatch, ModuleUnavailable
+from index.errors import ModuleMismatch, ModuleUnavailable, first_line
 from transforms.engines.hub_attachments import attached_image_size
 from transforms.engines.module_facts import ModuleFacts
 from transforms.module_store import ModuleFolder
@@ -46,6 +47,16 @@ class _Found:
     output: Output
 
 
+def keep_to_one_thread() -> None:
+    """Let a call compute on the thread that makes it: there is one a core already.
+
+    To be said before TensorFlow first computes in a process; later it changes nothing.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def load_function(module: ModuleFolder) -> ModuleFunction:
     """Load a module folder of either format.
 
@@ -58,7 +69,7 @@ def load_function(module: ModuleFolder) -> ModuleFunction:
     except Exception as error:  # OSError, ValueError, tf.errors.*, protobuf's DecodeError
         raise ModuleUnavailable(
             f"module {module.variant.handle!r}: TensorFlow cannot load {module.path} "
-            f"({type(error).__name__}: {_first_line(error)}); restore the folder or fetch it again"
+            f"({type(error).__name__}: {first_line(error)}); restore the folder or fetch it again"
         ) from error
     found = (_hub_function if module.format == "hub" else _saved_model_function)(module, loaded)
     size = found.input_size or module.variant.input_size
@@ -172,7 +183,7 @@ def _probe(module: ModuleFolder, function: _Found, size: tuple[int, int]) -> int
     except Exception as error:  # TypeError, ValueError, tf.errors.*: whatever its graph objects to
         raise ModuleMismatch(
             f"module {module.variant.handle!r} does not take a picture "
-            f"({type(error).__name__}: {_first_line(error)}); {expected}"
+            f"({type(error).__name__}: {first_line(error)}); {expected}"
         ) from error
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
         raise ModuleMismatch(
@@ -180,8 +191,3 @@ def _probe(module: ModuleFolder, function: _Found, size: tuple[int, int]) -> int
             f"{expected}"
         )
     return int(vectors.shape[1])
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else "no message"

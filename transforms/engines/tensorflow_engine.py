@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from index.vector_space import VectorSpace
 from transforms.engines.engine import Engine, EngineSettings
 from transforms.engines.module_facts import complete_variant
-from transforms.engines.module_function import ModuleFunction, load_function
+from transforms.engines.module_function import ModuleFunction, keep_to_one_thread, load_function
 from transforms.module_store import ModuleFolder
 from transforms.quiet_libraries import quiet_import
 from transforms.variants import Variant
@@ -42,9 +41,7 @@ class TensorFlowEngine(Engine):
     @classmethod
     def load(cls, module: ModuleFolder, settings: EngineSettings) -> Self:
         """Load a module folder of either format, and check it against its variant."""
-        if settings.threads > 1:  # they share the cores: each call keeps to its own thread
-            with contextlib.suppress(RuntimeError):  # TensorFlow has run here already, set as it is
-                tf.config.threading.set_intra_op_parallelism_threads(1)
+        keep_to_one_thread()
         function = load_function(module)
         variant = complete_variant(module, function.facts)
         space = module.vector_space(variant, function.facts.signature)
