@@ -16,7 +16,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -135,7 +135,8 @@ def _one_variant(
     ours = [f"pipeline:{engine}" for engine in options.engines]
     plain = ours[0].replace("pipeline", "plain", 1)
     names = [*ours, plain, *options.peers]
-    passes, vectors = _take_turns(names, variants, files, options, scratch)
+    jobs = {name: (name, _task(files, variants, options, scratch)) for name in names}
+    passes, vectors = _take_turns(jobs, options.rounds)
     yardstick = YARDSTICK if YARDSTICK in passes else names[-1]
     table = empty_table(
         variants.partition("=")[0],
@@ -173,16 +174,9 @@ def _several_at_once(
 ) -> dict[str, Any]:
     """Several variants in one pass against a run of each."""
     arm = f"pipeline:{options.engines[0]}"
-    jobs = {"one pass": variants, **{one.partition("=")[0]: one for one in variants.split(",")}}
-    passes: dict[str, list[Pass]] = {name: [] for name in jobs}
-    with contextlib.ExitStack() as stack:
-        arms = {
-            name: stack.enter_context(ArmProcess(arm, _task(files, job, options, scratch)))
-            for name, job in jobs.items()
-        }
-        for _ in range(options.rounds):
-            for name, process in arms.items():
-                passes[name].append(process.run())
+    named = {"one pass": variants, **{one.partition("=")[0]: one for one in variants.split(",")}}
+    jobs = {name: (arm, _task(files, one, options, scratch)) for name, one in named.items()}
+    passes, _ = _take_turns(jobs, options.rounds)
     apart = [
         sum(passes[name][number].seconds for name in jobs if name != "one pass")
         for number in range(options.rounds)
@@ -203,22 +197,17 @@ def _several_at_once(
 
 
 def _take_turns(
-    names: Sequence[str],
-    variants: str,
-    files: tuple[str, ...],
-    options: argparse.Namespace,
-    scratch: Path,
+    jobs: Mapping[str, tuple[str, Task]], rounds: int
 ) -> tuple[dict[str, list[Pass]], dict[str, NDArray[np.float32]]]:
-    passes: dict[str, list[Pass]] = {name: [] for name in names}
+    """The passes of each job (an arm and its task), and its vectors; there and back again."""
+    passes: dict[str, list[Pass]] = {name: [] for name in jobs}
     with contextlib.ExitStack() as stack:
-        arms = {
-            name: stack.enter_context(ArmProcess(name, _task(files, variants, options, scratch)))
-            for name in names
-        }
-        for number in range(options.rounds):
-            for name in names if number % 2 == 0 else reversed(names):
+        arms = {name: stack.enter_context(ArmProcess(*job)) for name, job in jobs.items()}
+        order = list(jobs)
+        for number in range(rounds):
+            for name in order if number % 2 == 0 else reversed(order):
                 passes[name].append(arms[name].run())
-        vectors = {name: found for name in names if (found := arms[name].vectors()) is not None}
+        vectors = {name: found for name in jobs if (found := arms[name].vectors()) is not None}
     return passes, vectors
 
 

@@ -8,7 +8,7 @@ from transforms.work_threads import usable_cores
 
 
 def describe_machine() -> dict[str, str]:
-    """Processor, memory, Python and the versions that decide how fast a run is."""
+    """Processor, Python and the versions that decide how fast a run is."""
     return {
         "processor": f"{_processor()}, {usable_cores()} cores",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

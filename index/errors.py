@@ -80,5 +80,14 @@ class SpaceMismatch(ArtifactError):
 
 def first_line(error: Exception) -> str:
     """What another library's error says, cut to go into a message of one line."""
+    return _lines(error)[0][:300]
+
+
+def last_line(error: Exception) -> str:
+    """The same for libraries that tell first where they were, and last what is wrong."""
+    return _lines(error)[-1]
+
+
+def _lines(error: Exception) -> list[str]:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"
+    return lines or [type(error).__name__]

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.errors import ArtifactDamaged, OutputExists, OutputMissing, PipelineFailed
+from index.errors import (
+    ArtifactDamaged,
+    OutputExists,
+    OutputMissing,
+    PipelineFailed,
+    last_line,
+)
 from index.manifest import EmbeddingsManifest, VariantRecord
 from index.output_folder import (
     ARTIFACTS,
@@ -126,7 +132,7 @@ class EmbedImages(ModuleFlags):
             if "KeyboardInterrupt" in str(error):
                 raise KeyboardInterrupt from error
             raise PipelineFailed(
-                f"the pipeline stopped: {_last_line(error)}; nothing was published in {self.output}"
+                f"the pipeline stopped: {last_line(error)}; nothing was published in {self.output}"
             ) from error
 
     def _describe(
@@ -207,8 +213,3 @@ def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
                 f"{output.root} holds finished embeddings; pass --overwrite to replace them, "
                 "with the index and duplicates made from them, or choose another --output"
             )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -135,7 +135,7 @@ def worker_memory(engines: list[Engine], threads: int, chunk_bytes: int) -> int:
 
     sizes = {engine.space.input_size for engine in engines}
     inputs = sum(height * width * 3 * 4 for height, width in sizes)
-    batch = max(TASK_PICTURES, *(engine.batch_size for engine in engines))
+    batch = max([TASK_PICTURES, *(engine.batch_size for engine in engines)])
     task = min(batch, CHUNK_FILES) * inputs
     chunks = (CHUNKS_AHEAD + 2) * chunk_bytes  # computed, started, and being read
     models = sum(engine.memory_bytes for engine in engines)

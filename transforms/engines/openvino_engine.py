@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import EngineUnavailable
+from index.errors import EngineUnavailable, last_line
 from index.vector_space import VectorSpace
 from transforms.engines.converted_module import converted_module
 from transforms.engines.engine import Engine, EngineSettings
@@ -77,7 +77,7 @@ class OpenVINOEngine(Engine):
                 )
             except RuntimeError as error:
                 raise EngineUnavailable(
-                    f"engine openvino cannot run module {module.variant.handle!r}: {_reason(error)}"
+                    f"engine openvino cannot run module {module.variant.handle!r}: {last_line(error)}"
                 ) from error
         engine = cls(
             variant,
@@ -100,9 +100,3 @@ class OpenVINOEngine(Engine):
         outputs = self._own.request.infer([images], share_inputs=True, share_outputs=False)
         vectors: NDArray[np.float32] = outputs[0]
         return vectors
-
-
-def _reason(error: Exception) -> str:
-    """The last line of what OpenVINO says; those before it name its own source files."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it does not say why"

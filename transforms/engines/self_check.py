@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import EngineUnavailable
+from index.errors import EngineUnavailable, first_line
 from index.unit_vectors import unit_vectors
 from transforms.engines.engine import Precision
 from transforms.resizing import Size, resize
@@ -59,7 +59,7 @@ def check_engine(
         vectors = np.concatenate([run(picture[None]) for picture in probe_pictures(size)])
     except Exception as error:  # whatever the engine's library raises
         raise EngineUnavailable(
-            f"engine {name} fails on a picture ({type(error).__name__}: {error})"
+            f"engine {name} fails on a picture ({type(error).__name__}: {first_line(error)})"
         ) from error
     worst = worst_cosine(vectors, reference)
     if not worst >= LEAST_COSINE[precision]:  # also true for NaN
