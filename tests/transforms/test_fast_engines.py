@@ -150,12 +150,14 @@ from transforms.module_store import ModuleStore
 from transforms.variants import Variant
 engine = load_engine(ModuleStore().locate(Variant("v", {str(fussy_module)!r})))
 import tensorflow as tf
-print(engine.name, tf.config.threading.get_intra_op_parallelism_threads())
+threading = tf.config.threading
+print(engine.name, threading.get_intra_op_parallelism_threads())
+print(threading.get_inter_op_parallelism_threads())  # 0: as many as there are cores
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["tensorflow", "1"]
+    assert done.stdout.split() == ["tensorflow", "1", "0"]
 
 
 def test_an_engine_that_is_not_installed_says_how_to_install_it(fresh, tiny_tf2, monkeypatch):

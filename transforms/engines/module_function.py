@@ -50,11 +50,11 @@ class _Found:
 def keep_to_one_thread() -> None:
     """Let a call compute on the thread that makes it: there is one a core already.
 
-    To be said before TensorFlow first computes in a process; later it changes nothing.
+    To be said before TensorFlow first computes in a process; later it changes nothing. One thread
+    between operations, too, would run all calls of a process one after the other.
     """
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def load_function(module: ModuleFolder) -> ModuleFunction:
