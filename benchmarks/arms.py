@@ -109,25 +109,32 @@ class PlainLoop:
         self.note = next(iter(self._engines.values())).name
 
     def run(self) -> None:
+        from index.manifest import VariantSettings
         from index.output_folder import OutputFolder
+        from transforms.attempt import Attempt
         from transforms.chunk_embedder import ChunkEmbedder
-        from transforms.embedding_plan import plan_embedding
+        from transforms.complete_chunks import complete_chunk
+        from transforms.embedding_plan import ordered_files, plan_embedding
         from transforms.list_images import list_images
         from transforms.read_images import read_chunk, reading_threads
         from transforms.work_threads import usable_cores, work_threads
         from transforms.write_embeddings import write_parts
-        from transforms.write_failures import write_failures
 
         shutil.rmtree(self._output, ignore_errors=True)
-        folder = OutputFolder.at(self._output)
+        settings = {
+            name: VariantSettings(space=engine.space, engine=engine.name)
+            for name, engine in self._engines.items()
+        }
+        attempt = Attempt.begin(OutputFolder.at(self._output), settings)
         spaces = {name: engine.space for name, engine in self._engines.items()}
         listing = list_images([str(Path(self._task.files[0]).parent)])
-        embedder = ChunkEmbedder(self._engines, work_threads(usable_cores()))
-        chunks = plan_embedding(listing.files, listing.failures).chunks
+        threads = work_threads(usable_cores())
+        embedder = ChunkEmbedder(self._engines, threads, attempt=attempt)
+        chunks = plan_embedding(ordered_files(listing.files), list(self._engines))
         read = (read_chunk(chunk, reading_threads()) for chunk in chunks)
         embedded = itertools.chain.from_iterable(map(embedder.put, read))
         for done in itertools.chain(embedded, embedder.drain()):
-            write_failures(write_parts(done, folder, spaces), folder)
+            complete_chunk(write_parts(done, attempt.folder, spaces), attempt)
 
     def vectors(self) -> None:
         return None

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from index.output_folder import OutputFolder
+from transforms.attempt import Attempt
+from transforms.chunk_embedder import TASK_PICTURES
 from transforms.decoding import decode_picture
 from transforms.elements import EmbeddedChunk, Embeddings, ImageFile
+from transforms.embedded_task import EmbeddedTask
 from transforms.engines.engine import Engine
 from transforms.model_inputs import picture_table
 from transforms.pixels import LARGEST_USUAL_TARGET, PreparedPicture
 from transforms.read_bytes import read_bytes
 from transforms.resizing import resize
 from transforms.write_embeddings import write_parts
-from transforms.write_failures import write_failures
 
 
 def profile_steps(files: Sequence[str], engines: Mapping[str, Engine]) -> dict[str, float]:
@@ -49,8 +51,15 @@ def profile_steps(files: Sequence[str], engines: Mapping[str, Engine]) -> dict[s
         embeddings = {name: Embeddings(rows, found) for name, found in vectors.items()}
         chunk = EmbeddedChunk(0, picture_table(pictures), embeddings, ())
         with tempfile.TemporaryDirectory() as scratch:
-            folder = OutputFolder.at(Path(scratch))
-            write_failures(write_parts(chunk, folder, spaces), folder)
+            write_parts(chunk, OutputFolder.at(Path(scratch)), spaces)
+
+    def keep() -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            attempt = Attempt(OutputFolder.at(Path(scratch)))
+            for start in range(0, len(files), TASK_PICTURES):
+                task = slice(start, start + TASK_PICTURES)
+                found = {name: one[task] for name, one in vectors.items()}
+                attempt.write_task(0, EmbeddedTask(picture_table(pictures[task]), found, ()))
 
     def each(step: Callable[..., object], *items: Iterable[Any]) -> Callable[[], object]:
         return lambda: deque(map(step, *items), maxlen=0)
@@ -65,6 +74,7 @@ def profile_steps(files: Sequence[str], engines: Mapping[str, Engine]) -> dict[s
         "decode": each(lambda one: decode_picture(one, target), data),
         "resize": each(lambda pair: resize(*pair), resizes),
         "model": each(lambda pair: pair[0].embed(pair[1]), calls),
+        "keep tasks": keep,
         "write Parquet": write,
     }
     return {name: _milliseconds(step) / len(files) for name, step in steps.items()}

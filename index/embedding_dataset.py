@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from index.errors import ArtifactDamaged, OutputMissing
-from index.manifest import EmbeddingsManifest, VariantRecord, VectorType
+from index.errors import ArtifactDamaged, OutputMissing, first_line
+from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord, VectorType
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
 from index.vector_space import VectorSpace
 
@@ -54,10 +54,7 @@ def encode_part(
         vector_type: to store them as.
     """
     schema = embedding_schema(space, vector_type)
-    stored = np.ascontiguousarray(vectors, vector_type)
-    embedding = pa.FixedSizeListArray.from_arrays(
-        pa.array(stored.reshape(-1)), type=schema.field("embedding").type
-    )
+    embedding = vector_column(vectors.astype(vector_type, copy=False))
     columns = [column.combine_chunks() for column in pictures.columns]
     table = pa.Table.from_arrays([*columns, embedding], schema=schema)
     sink = pa.BufferOutputStream()
@@ -68,9 +65,51 @@ def encode_part(
         compression_level=1,
         use_dictionary=["format"],
         use_byte_stream_split=["embedding.list.element"],
-        row_group_size=max(1, ROW_GROUP_BYTES // (space.num_features * stored.itemsize)),
+        row_group_size=max(1, ROW_GROUP_BYTES // (space.num_features * vectors.itemsize)),
     )
     return sink.getvalue()
+
+
+def read_part(
+    folder: OutputFolder,
+    part: StoredFile,
+    space: VectorSpace,
+    vector_type: VectorType,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """The rows of one Parquet part, or some columns of them.
+
+    Raises:
+        ArtifactDamaged: it is not the file that was written, which is found out before it is parsed, or
+            it holds something else than `part` and `space` say.
+    """
+    data = part.read_from(folder)
+    expected = embedding_schema(space, vector_type)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        if file.metadata.num_rows == part.rows and file.schema_arrow.equals(expected):
+            return file.read(columns)
+        found = f"{file.metadata.num_rows} rows of {file.schema_arrow.names}"
+    except (pa.ArrowException, OSError) as error:
+        found = f"no Parquet that can be read ({first_line(error)})"
+    raise ArtifactDamaged(
+        f"{folder.path(part.name)} holds {found}; its manifest says {part.rows} rows of variant "
+        f"{space.variant!r}"
+    )
+
+
+def vector_column(vectors: NDArray[np.floating]) -> pa.FixedSizeListArray:
+    """Vectors [n, dim] as a column, without a copy where they are contiguous."""
+    element = pa.field("element", pa.from_numpy_dtype(vectors.dtype), nullable=False)
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(element, vectors.shape[1]))
+
+
+def vectors_of(column: pa.ChunkedArray) -> NDArray[np.floating]:
+    """The vectors [n, dim] in a column of fixed-size lists."""
+    width = column.type.list_size
+    vectors: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy()
+    return vectors.reshape(-1, width)
 
 
 @dataclass(frozen=True)
@@ -155,7 +194,7 @@ class EmbeddingDataset:
         """
         tables = []
         for number in range(len(self.record.parts)):
-            table = self._table(number).select(PICTURE_SCHEMA.names)
+            table = self._table(number, PICTURE_SCHEMA.names)
             part = pa.array(np.full(table.num_rows, number, np.int32))
             row = pa.array(np.arange(table.num_rows, dtype=np.int32))
             tables.append(table.append_column("part", part).append_column("row", row))
@@ -172,22 +211,14 @@ class EmbeddingDataset:
             vectors[asked] = self._batch(self._table(part)).vectors[rows[asked]]
         return vectors
 
-    def _table(self, number: int) -> pa.Table:
-        part = self.record.parts[number]
-        table = pq.read_table(pa.BufferReader(part.read_from(self.folder)))
-        expected = embedding_schema(self.space, self.record.vector_type)
-        if table.num_rows != part.rows or not table.schema.equals(expected):
-            raise ArtifactDamaged(
-                f"{self.folder.path(part.name)} holds {table.num_rows} rows of {table.schema.names}; "
-                f"its manifest says {part.rows} rows of variant {self.space.variant!r}"
-            )
-        return table
+    def _table(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        part, record = self.record.parts[number], self.record
+        return read_part(self.folder, part, record.space, record.vector_type, columns)
 
     def _batch(self, table: pa.Table) -> EmbeddingBatch:
-        vectors: Any = table.column("embedding").combine_chunks().flatten().to_numpy()
         return EmbeddingBatch(
             pictures=table.select(PICTURE_SCHEMA.names),
-            vectors=vectors.reshape(table.num_rows, -1).astype(np.float32, copy=False),
+            vectors=vectors_of(table.column("embedding")).astype(np.float32, copy=False),
         )
 
 

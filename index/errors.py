@@ -7,14 +7,15 @@ LookalikeError              something its reader can act on: one line, exit code
 ├── ModuleUnavailable       a module that cannot be found, fetched, unpacked or loaded
 ├── ModuleMismatch          a module that is not what its variant says it is
 ├── EngineUnavailable       an engine that is not installed, or does not run a module rightly
-├── PipelineFailed          the pipeline stopped; nothing was published
+├── PipelineFailed          the pipeline stopped; nothing was published, and the same command carries on
 ├── InvalidInput            an array that must not reach a module or an index
-└── ArtifactError           something on disk
+└── ArtifactError           something on disk; as such, a disk that is full or cannot be written to
     ├── OutputExists        a finished output stands where a new one was asked for
     ├── OutputBusy          another run is writing there
     ├── OutputMissing       no finished output where one was expected
     ├── ArtifactDamaged     a file that is not what its manifest says
-    └── SpaceMismatch       vectors of two different spaces, which must not be compared
+    ├── SpaceMismatch       vectors of two different spaces, which must not be compared
+    └── RunMismatch         rows of other modules or settings than those they would stand beside
 """
 
 
@@ -47,7 +48,7 @@ class EngineUnavailable(LookalikeError):
 
 
 class PipelineFailed(LookalikeError):
-    """The pipeline stopped; nothing was published."""
+    """The pipeline stopped; nothing was published, and the same command carries on."""
 
 
 class InvalidInput(LookalikeError, ValueError):
@@ -55,7 +56,7 @@ class InvalidInput(LookalikeError, ValueError):
 
 
 class ArtifactError(LookalikeError):
-    """Something on disk."""
+    """Something on disk; as such, a disk that is full or cannot be written to."""
 
 
 class OutputExists(ArtifactError):
@@ -76,6 +77,10 @@ class ArtifactDamaged(ArtifactError):
 
 class SpaceMismatch(ArtifactError):
     """Vectors of two different spaces, which must not be compared."""
+
+
+class RunMismatch(ArtifactError):
+    """Rows of other modules or settings than those they would stand beside."""
 
 
 def first_line(error: Exception) -> str:

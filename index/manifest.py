@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -15,6 +16,8 @@ from index.output_folder import MANIFEST, OutputFolder
 from index.vector_space import VectorSpace
 
 VectorType = Literal["float32", "float16"]  # of stored vectors
+
+_CHECKSUM = re.compile(rb'\{ "sha256": "([0-9a-f]{64})",')
 
 PACKAGES = (
     "lookalike",
@@ -65,6 +68,14 @@ class StoredFile(_Record):
         digest = hashlib.sha256(data).hexdigest()
         return cls(name=name, size=len(data), sha256=digest, rows=rows)
 
+    @classmethod
+    def named_by_content(
+        cls, stem: str, suffix: str, data: bytes | memoryview, *, rows: int | None = None
+    ) -> StoredFile:
+        """The record of `data`, about to be written under a name that no other content has."""
+        named = cls.of("", data, rows=rows)
+        return named.model_copy(update={"name": f"{stem}-{named.sha256[:12]}{suffix}"})
+
     def read_from(self, folder: OutputFolder) -> bytes:
         """The file's bytes, refused unless they are the ones that were written."""
         try:
@@ -92,41 +103,70 @@ class Manifest(_Record):
     @classmethod
     def read(cls, folder: OutputFolder) -> Self:
         """The manifest of `folder`; OutputMissing where none is, ArtifactDamaged where it is broken."""
-        data = folder.read(MANIFEST)
+        place = folder.path(MANIFEST)
+        head, _, rest = folder.read(MANIFEST).partition(b"\n")
+        said, found = _CHECKSUM.fullmatch(head), hashlib.sha256(rest).hexdigest()
+        if said is None:
+            raise ArtifactDamaged(f"{place} is not a manifest: it does not begin with its checksum")
+        if said[1].decode() != found:
+            raise ArtifactDamaged(
+                f"{place} has sha256 {found[:16]}… where it says {said[1].decode()[:16]}…; restore "
+                "the file, or make it again"
+            )
         try:
-            return cls.model_validate_json(data)
+            return cls.model_validate_json(b"{" + rest)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
             raise ArtifactDamaged(
-                f"{folder.path(MANIFEST)} is not a manifest this version reads: "
-                f"{where}: {first['msg']}"
+                f"{place} is not a manifest this version reads: {where}: {first['msg']}"
             ) from error
 
     def write(self, folder: OutputFolder) -> None:
-        """Publish the manifest: the last write of every artefact."""
-        folder.write(MANIFEST, self.model_dump_json(indent=2).encode())
+        """Publish the manifest: the last write of every artefact.
+
+        It is JSON; its first line holds the sha256 of all that follows.
+        """
+        rest = self.model_dump_json(indent=2).removeprefix("{\n").encode()
+        head = f'{{ "sha256": "{hashlib.sha256(rest).hexdigest()}",\n'
+        folder.write(MANIFEST, head.encode() + rest)
 
 
-class VariantRecord(_Record):
-    """The embeddings of one variant.
+class VariantSettings(_Record):
+    """What decides the vectors of one variant.
 
     Attributes:
         space: what the vectors mean.
-        engine: what computed them.
+        engine: what computes them.
         precision: of the engine's arithmetic.
-        worst_cosine: the least cosine between vectors of this engine and of TensorFlow, found when
-            the engine was prepared; None for TensorFlow itself.
         vector_type: as they are stored.
-        rows: how many there are.
-        parts: the files that hold them.
     """
 
     space: VectorSpace
     engine: str
     precision: str = "float32"
-    worst_cosine: float | None = None
     vector_type: VectorType = "float32"
+
+    def difference(self, other: VariantSettings) -> tuple[str, object, object] | None:
+        """The first fact that keeps rows of these settings and of others apart, with both values."""
+        for fact in ("engine", "precision", "vector_type"):
+            here, there = getattr(self, fact), getattr(other, fact)
+            if here != there:
+                return fact, here, there
+        return self.space.difference(other.space)
+
+
+class VariantRecord(VariantSettings):
+    """The embeddings of one variant.
+
+    Attributes:
+        worst_cosine: the least cosine between vectors of this engine and of TensorFlow, found when
+            the engine was prepared; None for TensorFlow itself.
+        rows: how many there are.
+        parts: the files that hold them.
+    """
+
+    worst_cosine: float | None = None
     rows: int
     parts: tuple[StoredFile, ...]
 
@@ -137,7 +177,7 @@ class VariantRecord(_Record):
 
 
 class EmbeddingsManifest(Manifest):
-    """OUT/manifest.json: one finished run of `embed`.
+    """OUT/manifest.json: the finished embeddings of some pictures.
 
     Attributes:
         inputs: the patterns as they were given.

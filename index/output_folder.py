@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 import pyarrow.fs
 
-from index.errors import ArtifactDamaged, OutputMissing, UsageError
+from index.errors import ArtifactDamaged, ArtifactError, OutputMissing, UsageError
 
 MANIFEST = "manifest.json"
 EMBEDDINGS = "embeddings"
@@ -77,29 +79,62 @@ class OutputFolder:
         except OSError as error:
             raise ArtifactDamaged(f"{self._path(name)} cannot be read: {error}") from error
 
+    def open(self, name: str) -> pyarrow.NativeFile:
+        """A file to read pieces of."""
+        try:
+            return self.filesystem.open_input_file(self._path(name))
+        except FileNotFoundError:
+            raise OutputMissing(f"{self._path(name)} does not exist") from None
+
     def write(self, name: str, data: bytes | memoryview) -> None:
-        """Write a file whole: under a hidden temporary name, then renamed into place."""
+        """Write a file whole: under a hidden temporary name, then renamed into place.
+
+        Raises:
+            ArtifactError: the disk is full, or the folder cannot be written to.
+        """
         target = PurePosixPath(self._path(name))
         temporary = str(target.with_name(f".{target.name}.{os.getpid()}.tmp"))
-        self.filesystem.create_dir(str(target.parent), recursive=True)
-        with self.filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
-        self.filesystem.move(temporary, str(target))
+        with _told(f"{target} cannot be written"):
+            self.filesystem.create_dir(str(target.parent), recursive=True)
+            try:
+                with self.filesystem.open_output_stream(temporary) as stream:
+                    stream.write(data)
+                self.filesystem.move(temporary, str(target))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self.filesystem.delete_file(temporary)
+                raise
 
     def move(self, source: str, target: str) -> None:
         """Rename a file or folder, replacing what stood at `target`."""
         self.delete(target)
         parent = str(PurePosixPath(self._path(target)).parent)
-        self.filesystem.create_dir(parent, recursive=True)
-        self.filesystem.move(self._path(source), self._path(target))
+        with _told(f"{self._path(source)} cannot be moved to {self._path(target)}"):
+            self.filesystem.create_dir(parent, recursive=True)
+            self.filesystem.move(self._path(source), self._path(target))
 
     def delete(self, name: str) -> None:
         """Remove a file or a folder of ours with all it holds; nothing happens where it is absent."""
         kind = self.filesystem.get_file_info(self._path(name)).type
-        if kind == pyarrow.fs.FileType.Directory:
-            self.filesystem.delete_dir(self._path(name))
-        elif kind != pyarrow.fs.FileType.NotFound:
-            self.filesystem.delete_file(self._path(name))
+        with _told(f"{self._path(name)} cannot be removed"):
+            if kind == pyarrow.fs.FileType.Directory:
+                self.filesystem.delete_dir(self._path(name))
+            elif kind != pyarrow.fs.FileType.NotFound:
+                self.filesystem.delete_file(self._path(name))
+
+    def is_empty(self) -> bool:
+        """Whether this is a folder with nothing in it."""
+        return self.exists() and not self.names()
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """What the system refuses, as an ArtifactError of one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ArtifactError(f"{what}: {reason}") from error

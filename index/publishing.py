@@ -1,125 +1,138 @@
-"""One writer at a time, and artefacts that appear whole: staged, then renamed into place."""
+"""Artefacts that appear whole: what is derived by one rename, embeddings by one manifest."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
-from index.errors import ArtifactError, OutputBusy, OutputExists, OutputMissing
-from index.output_folder import OutputFolder, variant_partition
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from index.errors import ArtifactDamaged, OutputExists
+from index.manifest import EmbeddingsManifest
+from index.output_folder import EMBEDDINGS, FAILURES, OutputFolder, variant_partition
 
 UNFINISHED: Final = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
-REPLACING: Final = ".replacing"  # what is old is on its way here; what is new has not moved yet
-REPLACED: Final = ".replaced"  # what is old is here, all of it; what is new is moving
-LOCK: Final = ".lock"
+REPLACED: Final = ".replaced"
+PUBLICATION: Final = "publication.json"
+PART: Final = "part-"
 
 
-@contextlib.contextmanager
-def only_writer(output: OutputFolder, *, create: bool = False) -> Iterator[None]:
-    """Be the only run that writes into an output until the block ends; a dead process holds nothing.
+class Publication(BaseModel):
+    """Embeddings that are complete below UNFINISHED: written, it is decided that they be published.
 
-    Args:
-        output: the root of an output: what is derived must not change under what it derives from.
-        create: whether to make the folder.
-
-    Raises:
-        OutputMissing: the folder is not there, and not to be made.
-        OutputBusy: another run is writing into it.
-        ArtifactError: it cannot be written to.
+    Attributes:
+        manifest: of the embeddings; files that it lists and that are not below UNFINISHED stand in the
+            output already.
+        stale: what was derived from embeddings that are replaced.
     """
-    path = Path(output.path(LOCK))
-    if not create and not path.parent.is_dir():
-        raise OutputMissing(f"{output.root} does not exist, or is no folder")
-    busy = OutputBusy(
-        f"another run is writing into {output.root}; wait for it, or choose another folder"
-    )
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest: EmbeddingsManifest
+    stale: tuple[str, ...] = ()
+
+
+def publish_embeddings(output: OutputFolder, publication: Publication) -> None:
+    """Make the files that a manifest lists, and no others, the embeddings of an output.
+
+    No file changes: new ones stand beside the old ones until the manifest, renamed into place, says
+    which count; what it does not list is removed after that. Killed anywhere in between, the output is
+    the old one or the new one, and `settle_embeddings` completes it.
+    """
+    text = publication.model_dump_json().encode()
+    output.folder(UNFINISHED).write(PUBLICATION, text)
+    _carry_through(output, publication)
+
+
+def settle_embeddings(output: OutputFolder) -> None:
+    """Complete a publication that was cut short."""
+    output.delete(REPLACED)
+    unfinished = output.folder(UNFINISHED)
+    if not unfinished.exists(PUBLICATION):
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
-    except OSError as error:
-        raise ArtifactError(
-            f"{output.root} cannot be written to ({error.strerror}); name a folder that can"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy from None
-        # Whoever held the lock until now has removed the file that we locked: another run may
-        # have locked a new one.
-        if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-            raise busy
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()  # where nothing was written
+        publication = Publication.model_validate_json(unfinished.read(PUBLICATION))
+    except ValidationError:
+        raise ArtifactDamaged(
+            f"{unfinished.path(PUBLICATION)} is damaged; remove it, and the same command makes it anew"
+        ) from None
+    _carry_through(output, publication)
 
 
-def publish(
-    folder: OutputFolder,
-    staged: OutputFolder,
-    names: Sequence[str],
-    *,
-    stale: Sequence[str],
-    key: str = "",
-) -> None:
-    """Rename `names` from `staged` into `folder`, in this order, in place of all that is `stale`.
+def _carry_through(output: OutputFolder, publication: Publication) -> None:
+    manifest = publication.manifest
+    listed = {FAILURES: {file.name for file in manifest.failure_files}}
+    for name, record in manifest.variants.items():
+        listed[f"{EMBEDDINGS}/{variant_partition(name)}"] = {part.name for part in record.parts}
+    for place, names in listed.items():
+        _bring(output, place, names)
+    manifest.write(output)
 
-    What is stale goes aside first and is deleted at the end, so that a run that is killed in between
-    loses nothing: `settle`, called with the same names and key, finishes or undoes it.
-    """
-    for name in stale:
-        if folder.exists(name):
-            folder.move(name, f"{REPLACING}{key}/{name}")
-    if folder.exists(REPLACING + key):
-        folder.move(REPLACING + key, REPLACED + key)
-    for name in names:
-        if staged.exists(name):
-            folder.filesystem.move(staged.path(name), folder.path(name))
-    folder.delete(REPLACED + key)
-
-
-def settle(folder: OutputFolder, names: Sequence[str], *, key: str = "") -> None:
-    """Finish or undo a publication of `names` that was cut short."""
-    was_complete = folder.exists(names[-1])  # the last to come is there
-    if folder.exists(REPLACED + key):
-        if not was_complete:
-            for name in names:
+    standing = [f"{EMBEDDINGS}/{name}" for name in output.folder(EMBEDDINGS).names()]
+    for place in (*standing, FAILURES):  # what is not called as we call things is not ours
+        folder = output.folder(place)
+        for name in folder.names():
+            if name.startswith(PART) and name not in listed.get(place, ()):
                 folder.delete(name)
-            _put_back(folder, REPLACED + key)
-        folder.delete(REPLACED + key)
-    if folder.exists(REPLACING + key):
-        _put_back(folder, REPLACING + key)
-        folder.delete(REPLACING + key)
+        if folder.is_empty():
+            output.delete(place)
+    if output.folder(EMBEDDINGS).is_empty():
+        output.delete(EMBEDDINGS)
+    for name in publication.stale:
+        output.delete(name)
+    output.move(UNFINISHED, REPLACED)  # a folder is not deleted in one step
+    output.delete(REPLACED)
 
 
-def _put_back(folder: OutputFolder, aside: str) -> None:
-    for name in folder.folder(aside).names():
-        folder.move(f"{aside}/{name}", name)
+def _bring(output: OutputFolder, place: str, names: set[str]) -> None:
+    """Move files into a folder of the output from wherever below UNFINISHED they are."""
+    unfinished = output.folder(UNFINISHED)
+    missing = names - set(output.folder(place).names())
+    gathered = f"{UNFINISHED}/{place}"
+    for run in unfinished.names():
+        for name in missing.intersection(unfinished.folder(run, place).names()):
+            output.move(f"{UNFINISHED}/{run}/{place}/{name}", f"{gathered}/{name}")
+    missing -= set(output.folder(gathered).names())
+    if missing:
+        raise ArtifactDamaged(
+            f"{output.root} cannot be published: {len(missing)} files of {place} are gone, such as "
+            f"{min(missing)}; remove {unfinished.path(PUBLICATION)}, and the same command makes "
+            "them again"
+        )
+    if not output.exists(gathered):
+        return
+    if not output.exists(place):
+        output.move(gathered, place)  # whoever reads the folder itself sees all of it or nothing
+        return
+    for name in output.folder(gathered).names():
+        output.move(f"{gathered}/{name}", f"{place}/{name}")
 
 
 @contextlib.contextmanager
 def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterator[OutputFolder]:
     """A hidden folder to fill, renamed to the variant's partition of `parent` when the block ends.
 
+    Killed anywhere, it leaves the old folder or the new one, where the next call finds it.
+
     Raises:
         OutputExists: the partition is there and `overwrite` is not asked for.
     """
     partition = variant_partition(variant)
-    key = f"-{partition}"
-    settle(parent, [partition], key=key)
+    replaced = f"{REPLACED}-{partition}"
+    if parent.exists(partition):
+        parent.delete(replaced)
+    elif parent.exists(replaced):
+        parent.move(replaced, partition)
     if parent.exists(partition) and not overwrite:
         raise OutputExists(f"{parent.path(partition)} is finished; pass --overwrite to replace it")
     parent.delete(UNFINISHED)
     staged = parent.folder(UNFINISHED)
     try:
         yield staged.folder(partition)
-        publish(parent, staged, [partition], stale=[partition], key=key)
+        if parent.exists(partition):
+            parent.move(partition, replaced)
+        parent.move(f"{UNFINISHED}/{partition}", partition)
+        parent.delete(replaced)
     finally:
         parent.delete(UNFINISHED)

@@ -30,17 +30,24 @@ class VectorSpace(BaseModel):
     input_size: tuple[int, int]
     num_features: int
 
-    def require_same(self, query: VectorSpace) -> None:
-        """Raise SpaceMismatch, with both values, unless `query` is the same space.
+    def difference(self, other: VectorSpace) -> tuple[str, object, object] | None:
+        """The first fact that sets another space apart, and its value here and there.
 
         Names and handles may differ: the same weights from a mirror are the same space.
         """
-        identity = ("num_features", "input_size", "recipe", "signature", "fingerprint")
-        for field in identity:
-            stored, asked = getattr(self, field), getattr(query, field)
-            if stored != asked:
-                raise SpaceMismatch(
-                    f"the stored vectors are of variant {self.variant!r} with {field} {stored!r}, "
-                    f"the query is of variant {query.variant!r} with {field} {asked!r}; "
-                    "prepare the query with the module and recipe of the stored vectors"
-                )
+        for fact in ("num_features", "input_size", "recipe", "signature", "fingerprint"):
+            here, there = getattr(self, fact), getattr(other, fact)
+            if here != there:
+                return fact, here, there
+        return None
+
+    def require_same(self, query: VectorSpace) -> None:
+        """Raise SpaceMismatch, with both values, unless `query` is the same space."""
+        difference = self.difference(query)
+        if difference:
+            fact, stored, asked = difference
+            raise SpaceMismatch(
+                f"the stored vectors are of variant {self.variant!r} with {fact} {stored!r}, "
+                f"the query is of variant {query.variant!r} with {fact} {asked!r}; "
+                "prepare the query with the module and recipe of the stored vectors"
+            )

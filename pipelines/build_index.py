@@ -37,7 +37,8 @@ class BuildIndex:
         from index.builder import IndexOptions, build_index
         from index.embedding_dataset import EmbeddingDataset
         from index.output_folder import INDEX, OutputFolder, variant_partition
-        from index.publishing import only_writer, replacing
+        from index.output_lock import only_writer
+        from index.publishing import replacing
         from transforms.variants import stored_name
 
         output = OutputFolder.at(self.output)

@@ -5,46 +5,43 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.errors import (
-    ArtifactDamaged,
-    OutputExists,
-    OutputMissing,
-    PipelineFailed,
-    last_line,
-)
+from index.errors import PipelineFailed, UsageError, last_line
 from index.manifest import EmbeddingsManifest, VariantRecord
-from index.output_folder import (
-    ARTIFACTS,
-    EMBEDDINGS,
-    FAILURES,
-    MANIFEST,
-    OutputFolder,
+from index.output_folder import ARTIFACTS, DUPLICATES, FAILURES, INDEX, OutputFolder
+from index.output_lock import LOCK, only_writer
+from index.publishing import (
+    REPLACED,
+    UNFINISHED,
+    Publication,
+    publish_embeddings,
+    settle_embeddings,
 )
-from index.publishing import LOCK, REPLACED, REPLACING, UNFINISHED, only_writer, publish, settle
 from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction
 from pipelines.module_flags import ModuleFlags
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from transforms.embedding_plan import EmbeddingPlan
+    from transforms.attempt import Attempt
+    from transforms.elements import FileChunk
     from transforms.engines.engine import Engine
+    from transforms.finished_work import FinishedWork
+    from transforms.list_images import Listing
     from transforms.module_store import ModuleFolder
 
 
-PUBLISHED: Final = (EMBEDDINGS, FAILURES, MANIFEST)  # in the order in which they appear
-HIDDEN: Final = (LOCK, UNFINISHED, REPLACING, REPLACED)
+HIDDEN: Final = (LOCK, UNFINISHED, REPLACED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedImages(ModuleFlags):
     """Embed pictures: decode each once, run every variant's module on it, write Parquet.
 
+    An output that was left unfinished is carried on: the same command computes what is missing.
     Flags that are not listed here go to Apache Beam: --runner, --direct_num_workers, ...
     """
 
@@ -61,121 +58,173 @@ class EmbedImages(ModuleFlags):
         parse=fraction,
         metavar="SHARE",
     )
+    update: bool = flag(
+        "bring a finished output up to date: compute what is new or changed, and drop what is gone",
+        default=False,
+    )
+    retry_failures: bool = flag(
+        "try the pictures again that a finished output could not use", default=False
+    )
     overwrite: bool = flag("replace a finished output as a whole", default=False)
 
     def run(self) -> JobReport:
-        """List, plan, run the pipeline, and publish what it wrote."""
+        """List, see what stands already, compute the rest, and publish all of it."""
+        from pipelines.earlier_work import EarlierWork
         from pipelines.start_beam import start_beam
-        from transforms.embedding_plan import plan_embedding
+        from transforms.attempt import Attempt
+        from transforms.embedding_plan import ordered_files, plan_embedding
         from transforms.list_images import list_images
+        from transforms.plan_file import write_plan
         from transforms.variants import parse_variants
 
+        keep = self.update or self.retry_failures
+        if self.overwrite and keep:
+            raise UsageError("--overwrite makes everything anew; leave out the other flag")
         output = OutputFolder.at(self.output)
         parse_variants(self.variants)  # a wrong name is told before anything is touched
         options = start_beam(self.beam_args)
         with only_writer(output, create=True):
-            settle(output, PUBLISHED)
-            _require_free(output, overwrite=self.overwrite)
+            settle_embeddings(output)
+            earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
             own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
             listing = list_images(self.inputs, apart_from=own)
-            plan = plan_embedding(listing.files, listing.failures)
+            if self.retry_failures and not self.update:
+                listing = earlier.dead_letters(listing)
             threads = self.worker_threads(options)
-            engines = self.load_engines(modules, threads)
+            used = {} if self.overwrite else earlier.settings
+            engines = self.load_engines(modules, threads, used)
+            records = self._records(engines.values())
+            earlier = earlier.of_same(records, drop_others=self.overwrite)
 
-            output.delete(UNFINISHED)
-            staged = output.folder(UNFINISHED, uuid.uuid4().hex)  # no other run's workers know it
-            self._run_pipeline(options, plan, engines, threads, staged)
-            manifest = self._describe(plan, tuple(engines.values()), staged)
-            manifest.write(staged)
-            publish(output, staged, PUBLISHED, stale=ARTIFACTS)
-            output.delete(UNFINISHED)
-        return self._report(manifest, modules, output)
+            names = list(records)
+            files = ordered_files(listing.files)
+            work = earlier.compare(files, names, retry=self.retry_failures)
+            chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
+            attempt = Attempt.begin(output, records)
+            write_plan(attempt.folder, chunks)
+            if chunks:
+                self._run_pipeline(options, attempt, chunks, engines, threads)
+            variants = {**earlier.held, **records}
+            manifest = self._describe(variants, listing, work, attempt)
+            stale = (INDEX, DUPLICATES) if self.overwrite else ()
+            publish_embeddings(output, Publication(manifest=manifest, stale=stale))
+        return self._report(manifest, work, modules, output)
 
-    def _run_pipeline(
-        self,
-        options: PipelineOptions,
-        plan: EmbeddingPlan,
-        engines: Mapping[ModuleFolder, Engine],
-        threads: int | None,
-        folder: OutputFolder,
-    ) -> None:
-        import apache_beam as beam
-
-        from pipelines.progress_line import show_progress
-        from pipelines.start_beam import worker_processes
-        from transforms.compute_embeddings import ComputeEmbeddings
-        from transforms.plan_chunks import PlanChunks
-        from transforms.quiet_libraries import held_stderr
-        from transforms.read_images import ReadImages
-        from transforms.write_embeddings import WriteEmbeddings
-        from transforms.write_failures import WriteFailures
-
-        spaces = tuple(engine.space for engine in engines.values())
-        modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
-        try:
-            with (
-                held_stderr(show_on_error=False),
-                show_progress(plan.pictures) as progress,
-                beam.Pipeline(options=options) as pipeline,
-            ):
-                chunks = pipeline | "Plan chunks" >> PlanChunks(plan, worker_processes(options))
-                images = chunks | "Read images" >> ReadImages(progress)
-                embedded = images | "Compute embeddings" >> ComputeEmbeddings(
-                    modules, threads, self.vector_type, progress
-                )
-                written = embedded | "Write embeddings" >> WriteEmbeddings(
-                    folder, spaces, self.vector_type
-                )
-                written | "Write failures" >> WriteFailures(folder)
-        except Exception as error:  # runners wrap what a stage raised in errors of their own
-            if "KeyboardInterrupt" in str(error):
-                raise KeyboardInterrupt from error
-            raise PipelineFailed(
-                f"the pipeline stopped: {last_line(error)}; nothing was published in {self.output}"
-            ) from error
-
-    def _describe(
-        self, plan: EmbeddingPlan, engines: tuple[Engine, ...], staged: OutputFolder
-    ) -> EmbeddingsManifest:
-        """The manifest of what the run wrote; PipelineFailed where a planned chunk is missing."""
-        from transforms.write_failures import read_chunk_records
-
-        records = read_chunk_records(staged)
-        complete = {record.number for record in records}
-        missing = [chunk.number for chunk in plan.chunks if chunk.number not in complete]
-        if missing:
-            raise PipelineFailed(
-                f"the pipeline ended without {len(missing)} of its {len(plan.chunks)} chunks "
-                f"(the first is {missing[0]}); nothing was published in {self.output}"
-            )
-        variants = {}
-        for engine in engines:
-            name = engine.variant.name
-            parts = tuple(record.parts[name] for record in records if name in record.parts)
-            rows = sum(part.rows or 0 for part in parts)
-            variants[name] = VariantRecord(
+    def _records(self, engines: Iterable[Engine]) -> dict[str, VariantRecord]:
+        """What is known of every variant before its rows are."""
+        return {
+            engine.variant.name: VariantRecord(
                 space=engine.space,
                 engine=engine.name,
                 precision=engine.precision,
                 worst_cosine=engine.worst_cosine,
                 vector_type=self.vector_type,
-                rows=rows,
-                parts=parts,
+                rows=0,
+                parts=(),
             )
+            for engine in engines
+        }
+
+    def _run_pipeline(
+        self,
+        options: PipelineOptions,
+        attempt: Attempt,
+        chunks: Sequence[FileChunk],
+        engines: Mapping[ModuleFolder, Engine],
+        threads: int | None,
+    ) -> None:
+        import apache_beam as beam
+
+        from pipelines.progress_line import show_progress
+        from pipelines.start_beam import worker_processes
+        from transforms.complete_chunks import CompleteChunks
+        from transforms.compute_embeddings import ComputeEmbeddings
+        from transforms.plan_chunks import PlanChunks
+        from transforms.quiet_libraries import held_stderr
+        from transforms.read_images import ReadImages
+        from transforms.write_embeddings import WriteEmbeddings
+
+        spaces = tuple(engine.space for engine in engines.values())
+        modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
+        plan = PlanChunks(attempt.folder, len(chunks), worker_processes(options))
+        try:
+            with (
+                held_stderr(show_on_error=False),
+                show_progress(sum(len(chunk.files) for chunk in chunks)) as progress,
+                beam.Pipeline(options=options) as pipeline,
+            ):
+                planned = pipeline | "Plan chunks" >> plan
+                images = planned | "Read images" >> ReadImages(progress)
+                embedded = images | "Compute embeddings" >> ComputeEmbeddings(
+                    modules, threads, self.vector_type, progress, attempt
+                )
+                written = embedded | "Write embeddings" >> WriteEmbeddings(
+                    attempt.folder, spaces, self.vector_type
+                )
+                written | "Complete chunks" >> CompleteChunks(attempt)
+        except Exception as error:  # runners wrap what a stage raised in errors of their own
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from error
+            raise PipelineFailed(
+                f"the pipeline stopped: {last_line(error)}; nothing was published in {self.output}, "
+                "and the same command carries on from here"
+            ) from error
+        complete = {record.number for record in attempt.records()}
+        missing = [chunk.number for chunk in chunks if chunk.number not in complete]
+        if missing:
+            raise PipelineFailed(
+                f"the pipeline ended without {len(missing)} of its {len(chunks)} chunks (the first is "
+                f"{missing[0]}); nothing was published in {self.output}, and the same command carries "
+                "on from here"
+            )
+
+    def _describe(
+        self,
+        variants: Mapping[str, VariantRecord],
+        listing: Listing,
+        work: FinishedWork,
+        attempt: Attempt,
+    ) -> EmbeddingsManifest:
+        """The manifest of all that stands: rows of earlier runs, and of this one."""
+        from transforms.dead_letters import write_dead_letters
+
+        chunks = attempt.records()
+        described = {}
+        for name, record in variants.items():
+            parts = [part.settled(attempt.folder) for part in work.parts.get(name, ())]
+            parts += [chunk.parts[name] for chunk in chunks if name in chunk.parts]
+            described[name] = record.model_copy(
+                update={
+                    "rows": sum(part.rows or 0 for part in parts),
+                    "parts": tuple(sorted(parts, key=lambda part: part.name)),
+                }
+            )
+        failures = [*listing.failures, *work.failures]
+        failures += [failure for chunk in chunks for failure in chunk.failures]
         return EmbeddingsManifest(
             inputs=tuple(self.inputs),
-            pictures=plan.pictures,
-            failures=sum(record.failed_pictures for record in records),
-            failure_files=tuple(one.failure_file for one in records if one.failure_file),
-            variants=variants,
+            pictures=len(work.files) + len(listing.failures),
+            failures=len({failure.uri for failure in failures}),
+            failure_files=write_dead_letters(attempt.folder, failures),
+            variants=described,
         )
 
     def _report(
-        self, manifest: EmbeddingsManifest, modules: tuple[ModuleFolder, ...], output: OutputFolder
+        self,
+        manifest: EmbeddingsManifest,
+        work: FinishedWork,
+        modules: tuple[ModuleFolder, ...],
+        output: OutputFolder,
     ) -> JobReport:
         rate = manifest.failures / manifest.pictures
         facts = {"pictures": f"{manifest.pictures:,}"}
+        if self.update:
+            changed = int(work.changed.sum())
+            facts["added"] = f"{int((~work.known).sum()):,}"
+            facts["changed"] = f"{changed:,}"
+            facts["removed"] = f"{len(work.gone):,}"
+            facts["unchanged"] = f"{int(work.known.sum()) - changed:,}"
         for module in modules:
             record = manifest.variants[module.variant.name]
             width = record.space.num_features
@@ -191,25 +240,3 @@ class EmbedImages(ModuleFlags):
         if too_many:
             facts["exit code 3"] = f"more than {self.max_failure_rate:.2%} of the pictures failed"
         return JobReport(facts, TOO_MANY_FAILURES if too_many else DONE)
-
-
-def _require_free(output: OutputFolder, *, overwrite: bool) -> None:
-    """Raise OutputExists where a run must not write: finished outputs, and folders not ours."""
-    try:
-        EmbeddingsManifest.read(output)
-    except OutputMissing:
-        ours = output.exists(UNFINISHED)
-        foreign = [name for name in ARTIFACTS if output.exists(name)]
-        if foreign and not ours:
-            raise OutputExists(
-                f"{output.root} holds {', '.join(foreign)} but no manifest.json, so it is not an "
-                "output of lookalike; choose another folder"
-            ) from None
-    except ArtifactDamaged as error:
-        raise OutputExists(f"{error}; move {output.root} away, or choose another folder") from error
-    else:
-        if not overwrite:
-            raise OutputExists(
-                f"{output.root} holds finished embeddings; pass --overwrite to replace them, "
-                "with the index and duplicates made from them, or choose another --output"
-            )

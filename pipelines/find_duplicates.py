@@ -18,7 +18,8 @@ from index.duplicate_groups import (
 )
 from index.manifest import DuplicatesManifest, StoredFile
 from index.output_folder import DUPLICATES, OutputFolder, variant_partition
-from index.publishing import only_writer, replacing
+from index.output_lock import only_writer
+from index.publishing import replacing
 from pipelines.job import JobReport, above_zero, flag
 
 if TYPE_CHECKING:

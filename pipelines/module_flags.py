@@ -12,7 +12,7 @@ from pipelines.job import flag, positive, thread_count
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.manifest import VectorType
+    from index.manifest import VariantSettings, VectorType
     from transforms.engines.engine import Engine, EngineSettings, Precision
     from transforms.module_store import ModuleFolder
 
@@ -72,14 +72,27 @@ class ModuleFlags:
         return self.threads or threads_of_a_worker(options)
 
     def load_engines(
-        self, modules: tuple[ModuleFolder, ...], threads: int | None
+        self,
+        modules: tuple[ModuleFolder, ...],
+        threads: int | None,
+        used: Mapping[str, VariantSettings] | None = None,
     ) -> Mapping[ModuleFolder, Engine]:
-        """The engine that runs each module; says on standard error which were passed over."""
-        from transforms.engines.engine import load_engine
+        """The engine that runs each module; says on standard error which were passed over.
+
+        Args:
+            modules: of the variants.
+            threads: of a worker.
+            used: what computed the rows that those to come will stand beside: "auto" means the same.
+        """
+        from transforms.engines.engine import AUTO, load_engine
         from transforms.work_threads import usable_cores
 
-        settings = self.engine_settings(self.engine, threads or usable_cores())
-        engines = {module: load_engine(module, settings) for module in modules}
+        engines = {}
+        for module in modules:
+            before = (used or {}).get(module.variant.name)
+            asked = before.engine if before and self.engine == AUTO else self.engine
+            settings = self.engine_settings(asked, threads or usable_cores())
+            engines[module] = load_engine(module, settings)
         for engine in engines.values():
             for reason in engine.passed_over:
                 name = engine.variant.name

@@ -92,17 +92,25 @@ class PlanRun(ModuleFlags):
 
     def _chunks(self) -> tuple[int, int, int]:
         """How many pictures and chunks, and the bytes of the largest chunk."""
-        from transforms.embedding_plan import CHUNK_BYTES, CHUNK_FILES, plan_embedding
+        from transforms.embedding_plan import (
+            CHUNK_BYTES,
+            CHUNK_FILES,
+            ordered_files,
+            plan_embedding,
+        )
         from transforms.list_images import list_images
+        from transforms.variants import parse_variants
 
         if self.count is not None:
             in_chunk = min(self.count, CHUNK_FILES)
             largest = min(in_chunk * PICTURE_FILE_BYTES, CHUNK_BYTES)
             return self.count, math.ceil(self.count / CHUNK_FILES), largest
         listing = list_images(self.inputs)
-        plan = plan_embedding(listing.files, listing.failures)
-        bytes_of = (sum(file.bytes or 0 for file in chunk.files) for chunk in plan.chunks)
-        return plan.pictures, len(plan.chunks), max(bytes_of)
+        names = [variant.name for variant in parse_variants(self.variants)]
+        chunks = plan_embedding(ordered_files(listing.files), names)
+        bytes_of = (sum(file.bytes or 0 for file in chunk.files) for chunk in chunks)
+        pictures = len(listing.files) + len(listing.failures)
+        return pictures, len(chunks), max(bytes_of, default=0)
 
     def _parquet_bytes(self, engine: Engine, pictures: int) -> int:
         number_bytes = 2 if self.vector_type == "float16" else 4

@@ -32,6 +32,13 @@ def shared(name: str) -> Path:
     return folder
 
 
+def contents(folder: OutputFolder) -> dict[str, bytes]:
+    """The files below a folder, by their names in it."""
+    root = Path(folder.root)
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
 def picture(seed: int, size: tuple[int, int] = (80, 60), format: str = "JPEG") -> bytes:
     """The bytes of a picture: colored blobs, different for every seed; size is width, height."""
     rng = np.random.default_rng(seed)

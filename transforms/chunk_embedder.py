@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.manifest import VectorType
-from transforms.elements import EmbeddedChunk, Embeddings, Failure, ImageChunk, ImageFile
+from transforms.attempt import Attempt
+from transforms.elements import EmbeddedChunk, ImageChunk, ImageFile
+from transforms.embedded_task import EmbeddedTask, is_finite, join_tasks
 from transforms.engines.engine import Engine
-from transforms.model_inputs import picture_table, prepare_inputs
-from transforms.pixels import PreparedPicture
+from transforms.model_inputs import failure_of, picture_table, prepare_inputs
 from transforms.progress import Address, send_progress
 
 TASK_PICTURES: Final = 8
@@ -32,21 +33,6 @@ TASK_BYTES: Final = 2 << 20
 CHUNKS_AHEAD: Final = 1
 MESSAGE_LENGTH: Final = 600
 MOST_ROUNDING: Final = 0.01  # of a vector's length
-
-
-@dataclass(frozen=True)
-class EmbeddedTask:
-    """What became of a few pictures.
-
-    Attributes:
-        pictures: those that could be decoded: each file with what its picture is.
-        vectors: [pictures, dim] in the stored type, by the variant's name.
-        failures: of decoding and computing.
-    """
-
-    pictures: tuple[tuple[ImageFile, PreparedPicture], ...]
-    vectors: Mapping[str, NDArray[np.floating]]
-    failures: tuple[Failure, ...]
 
 
 @dataclass
@@ -58,20 +44,22 @@ class ChunkEmbedder:
         threads: what works.
         vector_type: of the vectors to give.
         progress: where to report.
+        attempt: keeps what each task has computed until its chunk is complete; None for nobody.
     """
 
     engines: Mapping[str, Engine]
     threads: Executor
     vector_type: VectorType = "float32"
     progress: Address | None = None
+    attempt: Attempt | None = None
     _started: deque[tuple[ImageChunk, list[Future[EmbeddedTask]]]] = field(default_factory=deque)
 
     def put(self, chunk: ImageChunk) -> Iterator[EmbeddedChunk]:
         """Start a chunk; gives the chunks that are finished before it."""
-        batch = max((engine.batch_size for engine in self.engines.values()), default=1)
-        tasks = [
-            self.threads.submit(self._embed, images) for images in split_images(chunk.images, batch)
-        ]
+        batch = max((self.engines[name].batch_size for name in chunk.variants), default=1)
+        tasks = [self.threads.submit(self._kept, name) for name in chunk.tasks]
+        for images in split_images(chunk.images, batch):
+            tasks.append(self.threads.submit(self._embed, chunk, images))
         self._started.append((chunk, tasks))
         while len(self._started) > CHUNKS_AHEAD:
             yield self._finish()
@@ -81,39 +69,38 @@ class ChunkEmbedder:
         while self._started:
             yield self._finish()
 
-    def _embed(self, images: Sequence[ImageFile]) -> EmbeddedTask:
-        """One task: file bytes to vectors."""
-        sizes = dict.fromkeys(engine.space.input_size for engine in self.engines.values())
+    def _kept(self, name: str) -> EmbeddedTask:
+        """A task of an earlier attempt."""
+        assert self.attempt is not None  # chunks that name tasks come from a plan beside them
+        return self.attempt.read_task(name)
+
+    def _embed(self, chunk: ImageChunk, images: Sequence[ImageFile]) -> EmbeddedTask:
+        """One task: file bytes to vectors, kept for the next attempt should this one die."""
+        engines = {name: self.engines[name] for name in chunk.variants}
+        sizes = dict.fromkeys(engine.space.input_size for engine in engines.values())
         inputs = prepare_inputs(images, tuple(sizes))
         failures = list(inputs.failures)
-        unusable = {failure.uri for failure in failures}
         vectors = {}
-        for name, engine in self.engines.items():
+        for name, engine in engines.items():
             computed, raised = embed_inputs(engine, inputs.arrays[engine.space.input_size])
             vectors[name] = stored_vectors(computed, self.vector_type)
-            held = _finite(computed)
-            for row in np.flatnonzero(~_finite(vectors[name])).tolist():
+            held = is_finite(computed)
+            for row in np.flatnonzero(~is_finite(vectors[name])).tolist():
                 error, message = _describe(raised.get(row), held=bool(held[row]))
-                uri = inputs.pictures[row][0].uri
-                failures.append(Failure(uri, "compute", error, f"variant {name}: {message}"))
-                unusable.add(uri)
-        send_progress(self.progress, done=len(images) - len(unusable), failed=len(unusable))
+                image, _ = inputs.pictures[row]
+                failures.append(failure_of(image, "compute", error, message, name))
         # The model inputs end here: a chunk of them would be a hundred megabytes and more.
-        return EmbeddedTask(inputs.pictures, vectors, tuple(failures))
+        task = EmbeddedTask(picture_table(inputs.pictures), vectors, tuple(failures))
+        if self.attempt is not None:
+            self.attempt.write_task(chunk.number, task)
+        failed = len({failure.uri for failure in failures})
+        send_progress(self.progress, done=len(images) - failed, failed=failed)
+        return task
 
     def _finish(self) -> EmbeddedChunk:
         """The oldest chunk, when its tasks are done."""
         chunk, tasks = self._started.popleft()
-        done = [task.result() for task in tasks]
-        pictures = [picture for task in done for picture in task.pictures]
-        embeddings = {}
-        for name, engine in self.engines.items():
-            none = np.empty((0, engine.space.num_features), self.vector_type)
-            vectors = np.concatenate([none, *(task.vectors[name] for task in done)])
-            finite = _finite(vectors)
-            embeddings[name] = Embeddings(np.flatnonzero(finite), vectors[finite])
-        failures = chunk.failures + tuple(one for task in done for one in task.failures)
-        return EmbeddedChunk(chunk.number, picture_table(pictures), embeddings, failures)
+        return join_tasks(chunk, [task.result() for task in tasks])
 
 
 def split_images(images: Sequence[ImageFile], batch: int) -> Iterator[Sequence[ImageFile]]:
@@ -159,12 +146,6 @@ def embed_inputs(
     second, second_raised = embed_inputs(engine, images[middle:])
     moved = {middle + row: raised for row, raised in second_raised.items()}
     return np.concatenate([first, second]), first_raised | moved
-
-
-def _finite(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which vectors hold neither NaN nor infinity: [n, dim] -> bool [n]."""
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
-    return finite
 
 
 def stored_vectors(vectors: NDArray[np.float32], vector_type: VectorType) -> NDArray[np.floating]:

@@ -13,6 +13,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from index.manifest import VectorType
+from transforms.attempt import Attempt
 from transforms.chunk_coder import with_chunk_coder
 from transforms.chunk_embedder import ChunkEmbedder
 from transforms.elements import EmbeddedChunk, ImageChunk
@@ -32,12 +33,14 @@ class ComputeEmbeddings(beam.PTransform):
         threads: of a process; None for as many as it may use cores.
         vector_type: of the vectors to give.
         progress: where to report.
+        attempt: where what is computed is kept until its chunk is complete; None for nowhere.
     """
 
     modules: Mapping[ModuleFolder, EngineSettings]
     threads: int | None = None
     vector_type: VectorType = "float32"
     progress: Address | None = None
+    attempt: Attempt | None = None
 
     def expand(self, images: beam.PCollection[ImageChunk]) -> beam.PCollection[EmbeddedChunk]:
         """Wire the stage."""
@@ -51,6 +54,7 @@ class _ComputeEmbeddings(beam.DoFn):
         self._thread_count = stage.threads
         self._vector_type = stage.vector_type
         self._address = stage.progress
+        self._attempt = stage.attempt
         self._decoded = Metrics.counter("lookalike", "pictures_decoded")
         self._computed = Metrics.counter("lookalike", "vectors_computed")
         self._failures = Metrics.counter("lookalike", "failures_computing")
@@ -66,7 +70,7 @@ class _ComputeEmbeddings(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._embedder = ChunkEmbedder(
-            self._engines, self._threads, self._vector_type, self._address
+            self._engines, self._threads, self._vector_type, self._address, self._attempt
         )
 
     def process(self, chunk: ImageChunk) -> Iterator[EmbeddedChunk]:

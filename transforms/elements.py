@@ -44,21 +44,35 @@ class Failure:
         stage: where it failed.
         error: the kind of trouble, one word.
         message: what happened, for a person.
+        variant: that it could not be used for; None for all.
+        bytes: the file's size when it was tried; None where not known.
+        modified_s: when the file was last changed, seconds since 1970 UTC; None where not known.
     """
 
     uri: str
     stage: FailedStage
     error: str
     message: str
+    variant: str | None = None
+    bytes: int | None = None
+    modified_s: float | None = None
 
 
 @dataclass(frozen=True)
 class FileChunk:
-    """The files of one chunk, planned; `failures` were found while listing."""
+    """The files of one chunk, planned.
+
+    Attributes:
+        number: of the chunk, its own in the plan.
+        files: to read.
+        variants: the names of those to compute.
+        tasks: journal entries of an earlier attempt that hold the rest of the chunk; see Attempt.
+    """
 
     number: int
     files: tuple[FileReference, ...]
-    failures: tuple[Failure, ...] = ()
+    variants: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,11 +87,13 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class ImageChunk:
-    """The files of one chunk that could be read."""
+    """The files of a FileChunk that could be read."""
 
     number: int
     images: tuple[ImageFile, ...]
     failures: tuple[Failure, ...]
+    variants: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:

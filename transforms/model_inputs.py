@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from index.embedding_dataset import PICTURE_SCHEMA
 from transforms.decoding import UnreadablePicture
-from transforms.elements import Failure, ImageFile
+from transforms.elements import FailedStage, Failure, ImageFile
 from transforms.pixels import PreparedPicture, prepare_picture
 from transforms.resizing import Size
 
@@ -41,13 +41,20 @@ def prepare_inputs(images: Sequence[ImageFile], sizes: Sequence[Size]) -> ModelI
         try:
             picture = prepare_picture(image.data, sizes)
         except UnreadablePicture as trouble:
-            failures.append(Failure(image.uri, "decode", trouble.reason, str(trouble)))
+            failures.append(failure_of(image, "decode", trouble.reason, str(trouble)))
             continue
         for size, pixels in picture.inputs.items():
             arrays[size][len(pictures)] = pixels
         pictures.append((image, dataclasses.replace(picture, inputs={})))
     filled = {size: array[: len(pictures)] for size, array in arrays.items()}
     return ModelInputs(tuple(pictures), filled, tuple(failures))
+
+
+def failure_of(
+    image: ImageFile, stage: FailedStage, error: str, message: str, variant: str | None = None
+) -> Failure:
+    """What became of a file that was read."""
+    return Failure(image.uri, stage, error, message, variant, len(image.data), image.modified_s)
 
 
 def picture_table(pictures: Sequence[tuple[ImageFile, PreparedPicture]]) -> pa.Table:
@@ -57,7 +64,7 @@ def picture_table(pictures: Sequence[tuple[ImageFile, PreparedPicture]]) -> pa.T
             "uri": [image.uri for image, _ in pictures],
             "content_hash": [image.content_hash for image, _ in pictures],
             "bytes": [len(image.data) for image, _ in pictures],
-            "modified": [_microseconds(image.modified_s) for image, _ in pictures],
+            "modified": [microseconds(image.modified_s) for image, _ in pictures],
             "width": [picture.width for _, picture in pictures],
             "height": [picture.height for _, picture in pictures],
             "format": [picture.format for _, picture in pictures],
@@ -66,5 +73,6 @@ def picture_table(pictures: Sequence[tuple[ImageFile, PreparedPicture]]) -> pa.T
     )
 
 
-def _microseconds(seconds: float | None) -> int | None:
+def microseconds(seconds: float | None) -> int | None:
+    """A time in seconds since 1970 as it is stored."""
     return None if seconds is None else round(seconds * 1_000_000)

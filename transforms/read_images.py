@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +25,7 @@ def read_chunk(chunk: FileChunk, readers: Executor) -> ImageChunk:
     results = list(readers.map(read_image, chunk.files))
     images = tuple(result for result in results if isinstance(result, ImageFile))
     failures = tuple(result for result in results if isinstance(result, Failure))
-    return ImageChunk(chunk.number, images, chunk.failures + failures)
+    return ImageChunk(chunk.number, images, failures, chunk.variants, chunk.tasks)
 
 
 @cache
@@ -39,8 +39,19 @@ def read_image(file: FileReference) -> ImageFile | Failure:
     try:
         data = read_bytes(file.uri)
     except OSError as error:
-        return Failure(file.uri, "read", type(error).__name__, _message(error))
+        kind, size, modified_s = type(error).__name__, file.bytes, file.modified_s
+        return Failure(file.uri, "read", kind, _message(error), None, size, modified_s)
     return ImageFile(file.uri, data, hashlib.sha256(data).hexdigest(), file.modified_s)
+
+
+def content_hashes(uris: Sequence[str]) -> list[str | None]:
+    """The sha256 of the bytes of files, in hexadecimal; None for those that cannot be read."""
+    return list(reading_threads().map(_content_hash, uris))
+
+
+def _content_hash(uri: str) -> str | None:
+    image = read_image(FileReference(uri))
+    return image.content_hash if isinstance(image, ImageFile) else None
 
 
 def _message(error: Exception) -> str:
@@ -68,6 +79,6 @@ class _ReadImages(beam.DoFn):
     def process(self, chunk: FileChunk) -> Iterator[ImageChunk]:
         images = read_chunk(chunk, reading_threads())
         self._read.inc(len(images.images))
-        self._failed.inc(len(images.failures) - len(chunk.failures))
+        self._failed.inc(len(images.failures))
         send_progress(self._address, failed=len(images.failures))
         yield images

@@ -12,6 +12,7 @@ from apache_beam.metrics import Metrics
 from index.embedding_dataset import encode_part
 from index.manifest import StoredFile, VectorType
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.publishing import PART
 from index.vector_space import VectorSpace
 from transforms.elements import EmbeddedChunk, WrittenChunk
 
@@ -29,7 +30,9 @@ def write_parts(
             continue
         pictures = chunk.pictures.take(pa.array(embeddings.rows))
         data = encode_part(pictures, embeddings.vectors, spaces[name], vector_type)
-        part = StoredFile.of(f"part-{chunk.number:05}.parquet", data, rows=len(embeddings.rows))
+        part = StoredFile.named_by_content(
+            f"{PART}{chunk.number:05}", ".parquet", data, rows=len(embeddings.rows)
+        )
         folder.folder(EMBEDDINGS, variant_partition(name)).write(part.name, data)
         parts[name] = part
     return WrittenChunk(chunk.number, parts, chunk.failures)
@@ -37,7 +40,7 @@ def write_parts(
 
 @dataclass
 class WriteEmbeddings(beam.PTransform):
-    """Writes embeddings/variant=<name>/part-<chunk>.parquet below `folder`."""
+    """Writes embeddings/variant=<name>/part-<chunk>-<sha256>.parquet below `folder`."""
 
     folder: OutputFolder
     spaces: tuple[VectorSpace, ...]

@@ -1,19 +1,18 @@
 import contextlib
-import multiprocessing
-import signal
-from pathlib import Path
 
 import pytest
 
-from index.errors import ArtifactError, OutputBusy, OutputExists, OutputMissing
+from index.errors import ArtifactDamaged, OutputExists
+from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord
 from index.output_folder import OutputFolder
-from index.publishing import only_writer, publish, replacing, settle
-
-
-def contents(folder: OutputFolder) -> dict[str, bytes]:
-    root = Path(folder.root)
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+from index.publishing import (
+    UNFINISHED,
+    Publication,
+    publish_embeddings,
+    replacing,
+    settle_embeddings,
+)
+from tests.conftest import contents, space
 
 
 def test_replacing_publishes_only_what_was_finished(tmp_path):
@@ -31,103 +30,9 @@ def test_replacing_publishes_only_what_was_finished(tmp_path):
     assert contents(parent) == {"variant=v/c": b"second"}
 
 
-def test_a_second_writer_is_refused(tmp_path):
-    folder = OutputFolder.at(tmp_path / "out")
-    with only_writer(folder, create=True):
-        with pytest.raises(OutputBusy, match="another run is writing"), only_writer(folder):
-            pass
-        folder.write("a", b"1")
-    with only_writer(folder):
-        pass
-    assert contents(folder) == {"a": b"1"}
-
-
-def _hold(root: str, ready: object) -> None:
-    with only_writer(OutputFolder.at(root)):
-        ready.set()
-        signal.pause()
-
-
-def test_a_writer_that_was_killed_holds_nothing(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    ready = spawn.Event()
-    process = spawn.Process(target=_hold, args=(str(tmp_path), ready))
-    process.start()
-    assert ready.wait(60)
-    folder = OutputFolder.at(tmp_path)
-    with pytest.raises(OutputBusy), only_writer(folder):
-        pass
-    process.kill()
-    process.join()
-    with only_writer(folder):
-        folder.write("a", b"1")
-    assert contents(folder) == {"a": b"1"}
-
-
-def test_a_folder_that_is_not_there_is_made_only_when_asked(tmp_path):
-    folder = OutputFolder.at(tmp_path / "deep/out")
-    with pytest.raises(OutputMissing, match="does not exist"), only_writer(folder):
-        pass
-    assert not (tmp_path / "deep").exists()
-    (tmp_path / "file").write_bytes(b"")
-    for name in ("file", "file/below"):
-        place = OutputFolder.at(tmp_path / name)
-        with pytest.raises(ArtifactError, match="cannot be written"):  # noqa: SIM117
-            with only_writer(place, create=True):
-                pass
-
-
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
-@pytest.mark.parametrize("killed_at", range(9))
-@pytest.mark.parametrize(
-    "old",
-    [
-        {"data/a": b"old", "failures/f": b"old", "index/i": b"old", "manifest": b"old"},
-        {"data/a": b"old", "manifest": b"old"},
-        {},
-    ],
-)
-def test_a_publication_cut_short_anywhere_leaves_old_or_new(tmp_path, killed_at, old):
-    folder = OutputFolder.at(tmp_path)
-    new = {"data/b": b"new", "failures/g": b"new", "manifest": b"new"}
-    for name, data in old.items():
-        folder.write(name, data)
-    for name, data in new.items():
-        folder.folder(".staged").write(name, data)
-    moves = 0
-
-    class Dying:
-        def __getattr__(self, name):
-            return getattr(folder.filesystem, name)
-
-        def move(self, source, target):
-            nonlocal moves
-            if moves == killed_at:
-                raise Killed
-            moves += 1
-            folder.filesystem.move(source, target)
-
-    names = ["data", "failures", "manifest"]
-    dying = OutputFolder(Dying(), folder.root)
-    stale = ["data", "failures", "index", "manifest"]
-    with contextlib.suppress(Killed):
-        publish(dying, dying.folder(".staged"), names, stale=stale)
-    finished = not (tmp_path / ".staged/manifest").exists()
-    settle(folder, names)
-    folder.delete(".staged")
-    left = contents(folder)
-    if old or finished:
-        assert left == (new if finished else old)
-    else:  # nothing to go back to: no manifest, so no reader takes it for finished
-        assert "manifest" not in left
-
-
-def test_settling_one_variant_leaves_the_others_alone(tmp_path):
+def test_replacing_one_variant_leaves_the_others_alone(tmp_path):
     parent = OutputFolder.at(tmp_path)
-    parent.write(".replaced-variant=a/variant=a/x", b"a")
+    parent.write(".replaced-variant=a/x", b"a")
     with replacing(parent, "b", overwrite=False) as folder:
         folder.write("y", b"b")
     with (
@@ -136,3 +41,119 @@ def test_settling_one_variant_leaves_the_others_alone(tmp_path):
     ):
         pass
     assert contents(parent) == {"variant=a/x": b"a", "variant=b/y": b"b"}
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class Dying:
+    """A filesystem that dies at its n-th change."""
+
+    def __init__(self, filesystem, killed_at):
+        self._filesystem, self._left = filesystem, killed_at
+
+    def __getattr__(self, name):
+        real = getattr(self._filesystem, name)
+        if name not in ("move", "delete_dir", "delete_file", "create_dir", "open_output_stream"):
+            return real
+
+        def change(*arguments, **options):
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+            return real(*arguments, **options)
+
+        return change
+
+
+def staged(output: OutputFolder, attempt: str, name: str, content: bytes) -> StoredFile:
+    """A finished part in the folder of an attempt."""
+    file = StoredFile.named_by_content("part-00000", ".parquet", content)
+    output.folder(UNFINISHED, attempt, "embeddings", f"variant={name}").write(file.name, content)
+    return file
+
+
+def manifest_of(**parts: tuple[StoredFile, ...]) -> EmbeddingsManifest:
+    variants = {
+        name: VariantRecord(space=space(name), engine="e", rows=1, parts=files)
+        for name, files in parts.items()
+    }
+    return EmbeddingsManifest(
+        inputs=("p",), pictures=1, failures=0, failure_files=(), variants=variants
+    )
+
+
+def embeddings(output: OutputFolder) -> dict[str, bytes]:
+    """What a reader that goes by the manifest finds."""
+    manifest = EmbeddingsManifest.read(output)
+    return {
+        f"{name}/{part.name}": part.read_from(output.folder("embeddings", f"variant={name}"))
+        for name, record in manifest.variants.items()
+        for part in record.parts
+    }
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("killed_at", range(40))
+def test_a_publication_cut_short_anywhere_is_carried_through(tmp_path, killed_at, overwrite):
+    output = OutputFolder.at(tmp_path)
+    old = staged(output, "0001", "a", b"old"), staged(output, "0001", "a", b"stays")
+    publish_embeddings(output, Publication(manifest=manifest_of(a=old)))
+    before = embeddings(output)
+    assert len(before) == 2
+    output.write("index/i", b"derived")
+    output.write("embeddings/variant=a/notes.txt", b"mine")
+    output.write("embeddings/variant=c/part-00000.parquet", b"of no manifest")
+
+    a, b = staged(output, "0002", "a", b"new"), staged(output, "0001", "b", b"other")
+    staged(output, "0001", "a", b"never listed")
+    publication = Publication(
+        manifest=manifest_of(a=(old[1], a), b=(b,)), stale=("index",) if overwrite else ()
+    )
+    dying = OutputFolder(Dying(output.filesystem, killed_at), output.root)
+    finished = False
+    with contextlib.suppress(Killed):
+        publish_embeddings(dying, publication)
+        finished = True
+    after = {f"a/{old[1].name}": b"stays", f"a/{a.name}": b"new", f"b/{b.name}": b"other"}
+    assert embeddings(output) in (before, after)
+    begun = finished or output.exists(f"{UNFINISHED}/publication.json")
+    settle_embeddings(output)
+    if begun:
+        left = contents(output)
+        del left["manifest.json"]
+        assert left == {
+            "embeddings/variant=a/notes.txt": b"mine",
+            **{f"embeddings/variant={name}": data for name, data in after.items()},
+            **({} if overwrite else {"index/i": b"derived"}),
+        }
+    assert finished or killed_at < 39  # so every moment is among those tried
+
+
+def test_a_damaged_publication_is_named_with_its_cure(tmp_path):
+    output = OutputFolder.at(tmp_path)
+    output.folder(UNFINISHED).write("publication.json", b'{"manifest": 3')
+    with pytest.raises(ArtifactDamaged, match="remove it"):
+        settle_embeddings(output)
+
+
+def test_a_publication_without_its_parts_is_refused(tmp_path):
+    output = OutputFolder.at(tmp_path)
+    gone = StoredFile.named_by_content("part-00000", ".parquet", b"gone")
+    with pytest.raises(ArtifactDamaged, match="1 files of embeddings/variant=a are gone"):
+        publish_embeddings(output, Publication(manifest=manifest_of(a=(gone,))))
+    assert not output.exists("manifest.json")
+
+
+@pytest.mark.parametrize("killed_at", range(12))
+def test_replacing_cut_short_anywhere_leaves_old_or_new(tmp_path, killed_at):
+    parent = OutputFolder.at(tmp_path)
+    with replacing(parent, "v", overwrite=False) as folder:
+        folder.write("a", b"old")
+    dying = OutputFolder(Dying(parent.filesystem, killed_at), parent.root)
+    with contextlib.suppress(Killed), replacing(dying, "v", overwrite=True) as folder:
+        folder.write("a", b"new")
+    with contextlib.suppress(OutputExists), replacing(parent, "v", overwrite=False):
+        raise AssertionError("neither the old nor the new one is there")
+    assert contents(parent.folder("variant=v")) in ({"a": b"old"}, {"a": b"new"})

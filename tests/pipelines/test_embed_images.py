@@ -32,8 +32,10 @@ def test_every_unusable_file_is_a_line_with_its_reason(out):
     found = {Path(line["uri"]).name: line for line in failures(out)}
     assert set(found) == set(broken_files())
     for line in found.values():
-        assert set(line) == {"uri", "stage", "error", "message"}
         assert line["stage"] == "decode"
+        assert line["bytes"] == Path(line["uri"]).stat().st_size
+        assert line["modified_s"] == Path(line["uri"]).stat().st_mtime
+        assert line["variant"] is None
         assert line["message"]
     assert found["empty.jpg"]["error"] == "EmptyFile"
     assert found["text.jpg"]["error"] == "NotAnImage"

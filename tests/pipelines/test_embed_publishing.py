@@ -5,10 +5,10 @@ import pytest
 
 from index.embedding_dataset import EmbeddingDataset
 from index.output_folder import OutputFolder
-from index.publishing import only_writer
+from index.output_lock import only_writer
 from pipelines.command_line import main
 from tests.conftest import picture
-from tests.pipelines.conftest import USABLE, embed
+from tests.pipelines.conftest import embed
 from transforms import embedding_plan
 
 
@@ -32,7 +32,9 @@ def test_overwriting_replaces_everything(photos, tiny_tf2, tiny_hub, tmp_path, m
     (few / "one.jpg").write_bytes(picture(1))
     assert embed(few, out, "--overwrite", variants=f"new={tiny_hub}") == 0
     left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert left == ["embeddings/variant=new/part-00000.parquet", "manifest.json"]
+    assert len(left) == 2
+    assert left[0].startswith("embeddings/variant=new/part-00000-")
+    assert left[1] == "manifest.json"
 
 
 def test_a_run_that_stops_publishes_nothing(photos, tiny_tf2, tmp_path, monkeypatch, capsys):
@@ -49,7 +51,8 @@ def test_a_run_that_stops_publishes_nothing(photos, tiny_tf2, tmp_path, monkeypa
     shown = capsys.readouterr().err
     assert "No space left on device" in shown
     assert "Traceback" not in shown
-    assert not out.exists() or [path.name for path in out.iterdir()] == [".unfinished"]
+    assert [path.name for path in out.iterdir()] == [".unfinished"]
+    assert "the same command carries on" in shown
     assert main(["index", str(out)]) == 1
     assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
     assert sorted(path.name for path in out.iterdir()) == [
@@ -106,20 +109,6 @@ def test_what_is_derived_is_not_made_while_its_source_is(
     with only_writer(OutputFolder.at(out)):
         assert main([command, str(out)]) == 1
         assert "another run is writing" in capsys.readouterr().err
-
-
-def test_what_a_dead_run_left_is_not_taken_in(photos, tiny_tf2, tmp_path):
-    out = tmp_path / "out"
-    dead = OutputFolder.at(out).folder(".unfinished", "another-run")
-    dead.write("chunks/00000.json", b"{}")
-    dead.write("embeddings/variant=v/part-00099.parquet", b"stale")
-    assert embed(photos, out, "--max-failure-rate", "1", variants=f"v={tiny_tf2}") == 0
-    assert sorted(path.name for path in out.iterdir()) == [
-        "embeddings",
-        "failures",
-        "manifest.json",
-    ]
-    assert len(EmbeddingDataset.open(str(out)).vectors()) == USABLE
 
 
 def test_an_interrupt_is_not_a_failure_of_the_pipeline(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from index.output_folder import OutputFolder
 from pipelines.start_beam import start_beam
 from tests.conftest import picture_table
 from transforms.chunk_coder import ChunkCoder
@@ -19,11 +20,15 @@ from transforms.embedding_plan import plan_embedding
 from transforms.engines.engine import EngineSettings
 from transforms.module_store import ModuleStore
 from transforms.plan_chunks import PlanChunks
+from transforms.plan_file import write_plan
 from transforms.read_images import ReadImages
 from transforms.variants import Variant
 
 IMAGES = ImageChunk(
-    3, (ImageFile("/p/a.jpg", b"x" * 100_000, "0a", 1.5),), (Failure("/p/b.jpg", "read", "E", "m"),)
+    3,
+    (ImageFile("/p/a.jpg", b"x" * 100_000, "0a", 1.5),),
+    (Failure("/p/b.jpg", "read", "E", "m"),),
+    ("v",),
 )
 EMBEDDED = EmbeddedChunk(
     4, picture_table(50), {"v": Embeddings(np.arange(50), np.ones((50, 1280), np.float32))}, ()
@@ -58,9 +63,10 @@ def test_no_chunk_is_coded_where_stages_are_fused(tmp_path, tiny_tf2, monkeypatc
     monkeypatch.setattr(ChunkCoder, "encode", refuse)
     monkeypatch.setattr(ChunkCoder, "estimate_size", estimate)
     (tmp_path / "a.jpg").write_bytes(b"not a picture")
-    plan = plan_embedding([FileReference(str(tmp_path / "a.jpg"), 13)])
+    folder = OutputFolder.at(tmp_path)
+    write_plan(folder, plan_embedding([FileReference(str(tmp_path / "a.jpg"), 13)], ["tiny"]))
     module = ModuleStore().locate(Variant("tiny", str(tiny_tf2)))
     compute = ComputeEmbeddings({module: EngineSettings("tensorflow")}, threads=1)
     with beam.Pipeline(options=options) as pipeline:
-        pipeline | PlanChunks(plan, workers=1) | ReadImages() | compute | beam.Map(id)
+        pipeline | PlanChunks(folder, 1, workers=1) | ReadImages() | compute | beam.Map(id)
     assert sized == [ImageChunk, EmbeddedChunk]

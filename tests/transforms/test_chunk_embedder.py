@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from index.errors import ArtifactDamaged
+from index.output_folder import OutputFolder
 from tests.conftest import broken_files, picture
 from transforms import chunk_embedder
+from transforms.attempt import Attempt
 from transforms.chunk_embedder import (
     TASK_BYTES,
     TASK_PICTURES,
@@ -42,10 +45,11 @@ def gray_file(row: int, level: float) -> ImageFile:
 
 def gray_chunk(*levels: float, number=7, failures=()) -> ImageChunk:
     files = tuple(gray_file(row, level) for row, level in enumerate(levels))
-    return ImageChunk(number, files, tuple(failures))
+    return ImageChunk(number, files, tuple(failures), ())
 
 
 def embed(chunk, engines, **options) -> EmbeddedChunk:
+    chunk = dataclasses.replace(chunk, variants=tuple(engines))
     with ThreadPoolExecutor(2) as threads:
         embedder = ChunkEmbedder(engines, threads, **options)
         [embedded] = [*embedder.put(chunk), *embedder.drain()]
@@ -86,10 +90,10 @@ def test_a_broken_picture_costs_its_neighbors_nothing():
 
 
 def test_a_chunk_without_a_usable_picture_is_still_a_chunk(plain):
-    embedded = embed(ImageChunk(0, (image_file("a.jpg", b""),), ()), {"plain": plain})
+    embedded = embed(ImageChunk(0, (image_file("a.jpg", b""),), (), ()), {"plain": plain})
     assert embedded.embeddings["plain"].vectors.shape == (0, 24)
     assert [failure.error for failure in embedded.failures] == ["EmptyFile"]
-    empty = embed(ImageChunk(1, (), ()), {"plain": plain})
+    empty = embed(ImageChunk(1, (), (), ()), {"plain": plain})
     assert empty.pictures.num_rows == len(empty.failures) == 0
 
 
@@ -103,12 +107,14 @@ def test_only_the_culprits_of_a_failing_batch_fail(fussy_module, fussy, batch_si
     assert result.rows.tolist() == [0, 2, 3, 5, 7]
     good = prepare_inputs([gray_file(row, levels[row]) for row in result.rows], [SIZE])
     assert np.allclose(result.vectors, fussy.embed(good.arrays[SIZE]), atol=1e-5)
-    assert embedded.failures[0] == earlier
-    found = {failure.uri: failure for failure in embedded.failures[1:]}
+    found = {failure.uri: failure for failure in embedded.failures}
+    assert found.pop("/p/earlier") == earlier
     assert sorted(found) == ["/p/001.png", "/p/004.png", "/p/006.png"]
     assert {failure.stage for failure in found.values()} == {"compute"}
     assert "too bright" in found["/p/001.png"].message
-    assert "variant fussy" in found["/p/001.png"].message
+    assert found["/p/001.png"].variant == "fussy"
+    assert found["/p/001.png"].bytes == len(gray_file(1, 1.0).data)
+    assert found["/p/001.png"].modified_s == gray_file(1, 1.0).modified_s
     assert found["/p/006.png"].error == "NotFinite"
 
 
@@ -119,7 +125,7 @@ def test_a_picture_that_fails_for_one_variant_has_a_row_for_the_other(fussy, pla
 
 
 def test_vectors_do_not_depend_on_the_batch_size(tiny_tf2):
-    chunk = ImageChunk(0, tuple(image_file(f"{n}", picture(n)) for n in range(20)), ())
+    chunk = ImageChunk(0, tuple(image_file(f"{n:02}", picture(n)) for n in range(20)), (), ())
     one, many = (
         embed(chunk, {"v": engine_of(tiny_tf2, "v", batch_size=size)}).embeddings["v"].vectors
         for size in (1, 32)
@@ -128,7 +134,12 @@ def test_vectors_do_not_depend_on_the_batch_size(tiny_tf2):
 
 
 def test_chunks_come_out_in_their_order_one_behind(plain):
-    chunks = [gray_chunk(*[0.5] * (1 + 5 * number), number=number) for number in range(4)]
+    chunks = [
+        dataclasses.replace(
+            gray_chunk(*[0.5] * (1 + 5 * number), number=number), variants=("plain",)
+        )
+        for number in range(4)
+    ]
     with ThreadPoolExecutor(3) as threads:
         embedder = ChunkEmbedder({"plain": plain}, threads)
         given = [[done.number for done in embedder.put(chunk)] for chunk in chunks]
@@ -172,7 +183,8 @@ def test_pixels_end_with_their_task(plain, monkeypatch):
     monkeypatch.setattr(chunk_embedder, "prepare_inputs", watched)
     with ThreadPoolExecutor(1) as threads:
         embedder = ChunkEmbedder({"plain": plain}, threads)
-        assert list(embedder.put(gray_chunk(*np.linspace(0, 1, 3 * TASK_PICTURES)))) == []
+        chunk = gray_chunk(*np.linspace(0, 1, 3 * TASK_PICTURES))
+        assert list(embedder.put(dataclasses.replace(chunk, variants=("plain",)))) == []
         threads.submit(gc.collect).result()
         assert [array() for array in made] == [None] * 3
         assert len(list(embedder.drain())) == 1
@@ -221,7 +233,53 @@ def test_float16_rounds_to_three_digits_and_keeps_zeros():
 def test_progress_counts_every_picture_once(fussy, plain):
     listener = ProgressListener()
     files = (*gray_chunk(0.5, 1.0, 0.0, 0.4).images, image_file("empty", b""))
-    embed(ImageChunk(0, files, ()), {"a": fussy, "b": plain, "c": fussy}, progress=listener.address)
+    embed(
+        ImageChunk(0, files, (), ()),
+        {"a": fussy, "b": plain, "c": fussy},
+        progress=listener.address,
+    )
     listener.receive(1.0)
     assert (listener.done, listener.failed) == (2, 3)
     listener.close()
+
+
+def test_what_an_attempt_has_computed_is_taken_back_by_the_next(tmp_path, fussy, plain):
+    levels = [0.3, 1.0, 0.0, *np.linspace(0.1, 0.8, 2 * TASK_PICTURES)]
+    engines = {"fussy": fussy, "plain": plain}
+    whole = gray_chunk(*levels)
+    broken = dataclasses.replace(whole, images=(*whole.images, image_file("/p/900.png", b"")))
+    undisturbed = embed(broken, engines)
+
+    output = OutputFolder.at(tmp_path)
+    first = Attempt.begin(output, {})
+    embed(broken, engines, attempt=first)
+    kept = list(first.tasks())
+    assert len(kept) == 3
+    tasks = [first.read_task(name) for name in kept[:2]]
+    done = {uri for task in tasks for uri in task.pictures.column("uri").to_pylist()}
+    done |= {failure.uri for task in tasks for failure in task.failures}
+    rest = tuple(image for image in broken.images if image.uri not in done)
+    assert 0 < len(rest) < len(broken.images)
+
+    second = Attempt.begin(output, {})
+    carried_on = dataclasses.replace(broken, images=rest, tasks=tuple(kept[:2]))
+    embedded = embed(carried_on, engines, attempt=second)
+    assert embedded.pictures.equals(undisturbed.pictures)
+    assert embedded.failures == undisturbed.failures
+    assert len(embedded.failures) == 3
+    for name in engines:
+        ours, theirs = embedded.embeddings[name], undisturbed.embeddings[name]
+        assert np.array_equal(ours.rows, theirs.rows)
+        assert np.array_equal(ours.vectors, theirs.vectors)
+
+
+def test_a_task_that_was_changed_is_not_taken_back(tmp_path, plain):
+    attempt = Attempt.begin(OutputFolder.at(tmp_path), {})
+    embed(gray_chunk(0.5), {"plain": plain}, attempt=attempt)
+    [name] = attempt.tasks()
+    place = tmp_path / ".unfinished" / name
+    data = bytearray(place.read_bytes())
+    data[len(data) // 2] ^= 1
+    place.write_bytes(data)
+    with pytest.raises(ArtifactDamaged, match="not what was written"):
+        attempt.read_task(name)

@@ -8,19 +8,24 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that
 
+from index.errors import ArtifactDamaged
+from index.manifest import StoredFile
 from index.output_folder import OutputFolder
 from tests.conftest import picture, picture_table, space
+from transforms.attempt import Attempt
+from transforms.complete_chunks import complete_chunk
 from transforms.compute_embeddings import ComputeEmbeddings
-from transforms.elements import EmbeddedChunk, Embeddings, Failure, FileChunk, FileReference
+from transforms.dead_letters import read_dead_letters, write_dead_letters
+from transforms.elements import EmbeddedChunk, Embeddings, Failure, FileReference
 from transforms.embedding_plan import plan_embedding
 from transforms.engines.engine import EngineSettings
 from transforms.module_store import ModuleStore
 from transforms.plan_chunks import PlanChunks
+from transforms.plan_file import write_plan
 from transforms.progress import ProgressListener, send_progress
 from transforms.read_images import ReadImages
 from transforms.variants import Variant
 from transforms.write_embeddings import write_parts
-from transforms.write_failures import read_chunk_records, write_failures
 
 
 def test_a_written_chunk_can_be_read_back(tmp_path):
@@ -37,17 +42,35 @@ def test_a_written_chunk_can_be_read_back(tmp_path):
         failures,
     )
     spaces = {name: space(name) for name in chunk.embeddings}
-    record = write_failures(write_parts(chunk, folder, spaces), folder)
-    assert read_chunk_records(folder) == [record]
+    attempt = Attempt(folder)
+    record = complete_chunk(write_parts(chunk, folder, spaces), attempt)
+    assert attempt.records() == [record]
     assert list(record.parts) == ["tiny"]
-    table = pq.read_table(
-        tmp_path / "embeddings/variant=tiny/part-00004.parquet", partitioning=None
-    )
+    name = record.parts["tiny"].name
+    assert name == f"part-00004-{record.parts['tiny'].sha256[:12]}.parquet"
+    table = pq.read_table(tmp_path / "embeddings/variant=tiny" / name, partitioning=None)
     assert table.column("uri").to_pylist() == ["/p/000.jpg", "/p/002.jpg"]
     assert np.array_equal(table.column("embedding").combine_chunks().flatten(), vectors.reshape(-1))
-    lines = (tmp_path / "failures/part-00004.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [dataclasses.asdict(failures[0])]
-    assert record.failed_pictures == 1
+    assert record.failures == failures
+
+
+def test_failures_can_be_read_back_and_by_anyone(tmp_path):
+    folder = OutputFolder.at(tmp_path)
+    failures = [
+        Failure("/p/1.jpg", "compute", "E", 'a "quoted"\nline, \u00e4', "v", 3, 1.25),
+        Failure("/p/0.jpg", "list", "NotAFile", "m"),
+    ]
+    files = write_dead_letters(folder, failures)
+    assert read_dead_letters(folder, files) == failures[::-1]
+    lines = (tmp_path / "failures" / files[0].name).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        dataclasses.asdict(one) for one in failures[::-1]
+    ]
+    assert write_dead_letters(folder, []) == ()
+    foreign = StoredFile.of("part-x.jsonl", b"{}\n")
+    (tmp_path / "failures" / foreign.name).write_bytes(b"{}\n")
+    with pytest.raises(ArtifactDamaged, match="holds no failures"):
+        read_dead_letters(folder, [foreign])
 
 
 def test_writing_a_chunk_twice_leaves_the_same_files(tmp_path):
@@ -56,7 +79,8 @@ def test_writing_a_chunk_twice_leaves_the_same_files(tmp_path):
     )
     folder = OutputFolder.at(tmp_path)
     first, second = (
-        write_failures(write_parts(chunk, folder, {"t": space("t")}), folder) for _ in range(2)
+        complete_chunk(write_parts(chunk, folder, {"t": space("t")}), Attempt(folder))
+        for _ in range(2)
     )
     assert first == second
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -69,7 +93,9 @@ def test_the_stages_are_transforms_over_chunks(tmp_path, tiny_tf2, monkeypatch, 
     names = [f"{number}.jpg" for number in range(8)]
     for number, name in enumerate(names[:-1]):
         (tmp_path / name).write_bytes(picture(number))
-    plan = plan_embedding([FileReference(str(tmp_path / name), 10) for name in names])
+    plan = plan_embedding([FileReference(str(tmp_path / name), 10) for name in names], ["tiny"])
+    folder = OutputFolder.at(tmp_path)
+    write_plan(folder, plan)
     module = ModuleStore().locate(Variant("tiny", str(tiny_tf2)))
 
     def as_expected(chunks):
@@ -83,16 +109,11 @@ def test_the_stages_are_transforms_over_chunks(tmp_path, tiny_tf2, monkeypatch, 
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         embedded = (
             pipeline
-            | PlanChunks(plan, workers)
+            | PlanChunks(folder, len(plan), workers)
             | ReadImages()
             | ComputeEmbeddings({module: EngineSettings("tensorflow")}, threads=2)
         )
         assert_that(embedded, as_expected)
-
-
-def test_only_references_are_planned():
-    plan = plan_embedding([FileReference("/p/a.jpg", 3)])
-    assert plan.chunks == (FileChunk(0, (FileReference("/p/a.jpg", 3),)),)
 
 
 def test_progress_reaches_whoever_listens():

@@ -1,0 +1,297 @@
+"""A listing, and what earlier runs have computed -> what stands, and what is still to compute.
+
+A row stands when its file is listed with the size and the time of change that the row holds. Where the
+size is the same and the time another, or one of them is not known, the file's content decides. A failure
+stands when neither has changed. What stands is not computed again; what does not is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, vectors_of
+from index.errors import ArtifactDamaged
+from index.manifest import EmbeddingsManifest, StoredFile, VariantSettings
+from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.publishing import PART
+from transforms.attempt import Attempt
+from transforms.dead_letters import read_dead_letters
+from transforms.elements import Failure, FileReference
+from transforms.embedded_task import EmbeddedTask
+from transforms.model_inputs import microseconds
+from transforms.work_threads import usable_cores
+
+UNKNOWN: Final = np.iinfo(np.int64).min
+
+ContentHashes = Callable[
+    [Sequence[str]], Sequence[str | None]
+]  # of files, by URI; None: unreadable
+
+
+@dataclass(frozen=True)
+class ComputedRows:
+    """Rows that an earlier run has computed, and the pictures that it could not use.
+
+    Attributes:
+        folder: that holds embeddings/.
+        settings: by the variant's name.
+        parts: by the variant's name.
+        failures: in any order.
+        published: whether a damaged part is an error, not just work to be done again.
+    """
+
+    folder: OutputFolder
+    settings: Mapping[str, VariantSettings]
+    parts: Mapping[str, Sequence[StoredFile]]
+    failures: Sequence[Failure] = ()
+    published: bool = False
+
+    @classmethod
+    def of_output(cls, output: OutputFolder, manifest: EmbeddingsManifest) -> ComputedRows:
+        """What is published in an output."""
+        return cls(
+            folder=output,
+            settings=manifest.variants,
+            parts={name: record.parts for name, record in manifest.variants.items()},
+            failures=read_dead_letters(output, manifest.failure_files),
+            published=True,
+        )
+
+    @classmethod
+    def of_attempt(cls, attempt: Attempt, settings: Mapping[str, VariantSettings]) -> ComputedRows:
+        """The chunks that an attempt has completed."""
+        records = attempt.records()
+        parts = {
+            name: [record.parts[name] for record in records if name in record.parts]
+            for name in settings
+        }
+        failures = [failure for record in records for failure in record.failures]
+        return cls(attempt.folder, settings, parts, failures)
+
+
+@dataclass(frozen=True)
+class StandingPart:
+    """A part of which some rows stand.
+
+    Attributes:
+        folder: that the part is in.
+        file: the part.
+        settings: of its variant.
+        rows: int64, those that stand, in their order; None for all, as they are.
+        modified: int64 microseconds, when their files were last changed; None with `rows`.
+    """
+
+    folder: OutputFolder
+    file: StoredFile
+    settings: VariantSettings
+    rows: NDArray[np.int64] | None = None
+    modified: NDArray[np.int64] | None = None
+
+    def settled(self, folder: OutputFolder) -> StoredFile:
+        """The part as it is to be published: itself, or its rows that stand, written below `folder`."""
+        if self.rows is None:
+            return self.file
+        space, vector_type = self.settings.space, self.settings.vector_type
+        table = read_part(self.folder, self.file, space, vector_type).take(pa.array(self.rows))
+        times = pa.array(self.modified, pa.int64(), mask=self.modified == UNKNOWN)
+        place = PICTURE_SCHEMA.get_field_index("modified")
+        pictures = table.select(PICTURE_SCHEMA.names).set_column(
+            place, PICTURE_SCHEMA.field(place), times.cast(PICTURE_SCHEMA.field(place).type)
+        )
+        data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
+        stem = PART + self.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
+        file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
+        folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
+        return file
+
+
+@dataclass
+class FinishedWork:
+    """What stands of earlier work: take in its sources, rows first, the most trusted first.
+
+    Attributes:
+        files: as listed, ordered by URI, each once.
+        variants: the names of those that every file is to have a row for.
+        content_hashes: settles doubts.
+        done: bool [files, variants]: there is a row, or a failure that stands.
+        parts: by the variant's name.
+        failures: that stand.
+        tasks: of chunks that are not complete: the name, the position of the first picture, and the
+            variants of each.
+        known: bool [files]: what was taken in has something of the file.
+        changed: bool [files]: what it has was of other content.
+        gone: URIs that are not listed any more.
+    """
+
+    files: Sequence[FileReference]
+    variants: Sequence[str]
+    content_hashes: ContentHashes
+    parts: dict[str, list[StandingPart]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    tasks: list[tuple[str, int, Sequence[str]]] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.done = np.zeros((len(self.files), len(self.variants)), bool)
+        self.known = np.zeros(len(self.files), bool)
+        self.changed = np.zeros(len(self.files), bool)
+        self._uris = pa.array([file.uri for file in self.files], pa.string())
+        sizes = [UNKNOWN if file.bytes is None else file.bytes for file in self.files]
+        self._sizes = np.array(sizes, np.int64)
+        self._times = np.array([_time(file.modified_s) for file in self.files], np.int64)
+        self._hashes: dict[int, str | None] = {}
+
+    def take_rows(self, source: ComputedRows) -> None:
+        """Keep the rows of a source that stand and that no source before it had."""
+        for name, files in source.parts.items():
+            settings, column = source.settings[name], self.variants.index(name)
+            folder = source.folder.folder(EMBEDDINGS, variant_partition(name))
+            read = self._read(folder, files, settings, source.published)
+            if not read:
+                continue
+            table = pa.concat_tables([rows for _, rows in read])
+            stands, modified, positions = self._judge(table)
+            mine = np.flatnonzero(stands)
+            mine = mine[~self.done[positions[mine], column]]
+            first = np.unique(positions[mine], return_index=True)[1]
+            taken = np.zeros(len(table), bool)
+            taken[mine[first]] = True
+            self.done[positions[taken], column] = True
+
+            renewed = modified != _integers(table.column("modified"))
+            start = 0
+            for file, rows in read:
+                here = slice(start, start + len(rows))
+                start += len(rows)
+                if not taken[here].any():
+                    continue
+                part = StandingPart(folder, file, settings)
+                if not taken[here].all() or renewed[here].any():
+                    kept = np.flatnonzero(taken[here])
+                    part = StandingPart(folder, file, settings, kept, modified[here][kept])
+                self.parts.setdefault(name, []).append(part)
+
+    def take_failures(self, source: ComputedRows, *, retry: bool = False) -> None:
+        """Keep the failures of a source that stand, unless their pictures are to be tried again."""
+        positions = self._positions([failure.uri for failure in source.failures])
+        for failure, position in zip(source.failures, positions.tolist(), strict=True):
+            if position < 0:
+                self.gone.add(failure.uri)
+                continue
+            file = self.files[position]
+            same_time = _time(file.modified_s) == _time(failure.modified_s)
+            unchanged = file.bytes == failure.bytes and same_time
+            self.known[position] = True
+            self.changed[position] |= not unchanged
+            if retry or not unchanged:
+                continue
+            named = [name for name in self.variants if failure.variant in (None, name)]
+            columns = [self.variants.index(name) for name in named]
+            if not self.done[position, columns].all():
+                self.done[position, columns] = True
+                self.failures.append(failure)
+
+    def missing(self) -> Mapping[str, int]:
+        """How many files lack a row of each variant that lacks some."""
+        counts = (~self.done).sum(axis=0).tolist()
+        return {name: count for name, count in zip(self.variants, counts, strict=True) if count}
+
+    def take_task(self, name: str, task: EmbeddedTask) -> None:
+        """Keep a task whose pictures are all unchanged and all without the very rows it has."""
+        uris = task.pictures.column("uri").to_pylist() + [one.uri for one in task.failures]
+        sizes = task.pictures.column("bytes").to_pylist() + [one.bytes for one in task.failures]
+        times = _integers(task.pictures.column("modified")).tolist() + [
+            _time(one.modified_s) for one in task.failures
+        ]
+        positions = self._positions(uris)
+        if not uris or not set(task.vectors) <= set(self.variants):
+            return
+        missing = np.array([name in task.vectors for name in self.variants])
+        stands = (
+            (positions >= 0)
+            & (self._sizes[positions] == np.array(sizes))
+            & (self._times[positions] == np.array(times))
+            & (self.done[positions] != missing).all(axis=1)
+        )
+        if stands.all():
+            self.done[positions] = True
+            self.tasks.append((name, int(positions.min()), tuple(task.vectors)))
+
+    def _read(
+        self,
+        folder: OutputFolder,
+        files: Sequence[StoredFile],
+        settings: VariantSettings,
+        published: bool,
+    ) -> list[tuple[StoredFile, pa.Table]]:
+        """The rows of parts, without their vectors."""
+
+        def read(file: StoredFile) -> pa.Table | None:
+            try:
+                return read_part(
+                    folder, file, settings.space, settings.vector_type, PICTURE_SCHEMA.names
+                ).replace_schema_metadata(None)
+            except ArtifactDamaged:
+                if published:
+                    raise
+                return None
+
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            tables = list(threads.map(read, files))
+        return [(file, table) for file, table in zip(files, tables, strict=True) if table]
+
+    def _judge(
+        self, table: pa.Table
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """Which rows stand, when their files were last changed, and the positions of the files."""
+        uris = table.column("uri")
+        positions = self._positions(uris)
+        listed = positions >= 0
+        modified = _integers(table.column("modified"))
+        sizes, times = self._sizes[positions], self._times[positions]
+        same_size = sizes == _integers(table.column("bytes"))
+        stands = listed & same_size & (times == modified) & (times != UNKNOWN)
+        doubtful = np.flatnonzero(listed & ~stands & (same_size | (sizes == UNKNOWN)))
+        self._hash(positions[doubtful].tolist())
+        for row in doubtful.tolist():
+            stored = table.column("content_hash")[row].as_py()
+            stands[row] = self._hashes[int(positions[row])] == stored
+        renewed = stands & (times != UNKNOWN)
+        self.known[positions[listed]] = True
+        self.changed[positions[listed & ~stands]] = True
+        self.gone.update(uris.filter(pa.array(~listed)).to_pylist())
+        return stands, np.where(renewed, times, modified), positions
+
+    def _hash(self, positions: Sequence[int]) -> None:
+        """Read files, each once."""
+        unread = sorted({position for position in positions if position not in self._hashes})
+        hashes = self.content_hashes([self.files[position].uri for position in unread])
+        self._hashes.update(zip(unread, hashes, strict=True))
+
+    def _positions(self, uris: Any) -> NDArray[np.int64]:
+        """Where files stand in the listing; -1 where they do not."""
+        array = pa.array(uris, pa.string()) if isinstance(uris, list) else uris
+        found = pc.index_in(array, value_set=self._uris)
+        if isinstance(found, pa.ChunkedArray):
+            found = found.combine_chunks()
+        positions: NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return positions
+
+
+def _time(seconds: float | None) -> int:
+    stored = microseconds(seconds)
+    return UNKNOWN if stored is None else stored
+
+
+def _integers(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Sizes, or times in microseconds: int64 [rows], UNKNOWN where there is none."""
+    integers: NDArray[np.int64] = column.cast(pa.int64()).fill_null(UNKNOWN).to_numpy()
+    return integers
