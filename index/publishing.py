@@ -45,12 +45,14 @@ def publish_embeddings(output: OutputFolder, publication: Publication) -> None:
     _carry_through(output, publication)
 
 
-def settle_embeddings(output: OutputFolder) -> None:
-    """Complete a publication that was cut short."""
-    output.delete(REPLACED)
+def settle_embeddings(output: OutputFolder) -> bool:
+    """Complete a publication that was cut short; gives whether there was one."""
     unfinished = output.folder(UNFINISHED)
+    if output.exists(REPLACED):
+        output.delete(REPLACED)
+        return True
     if not unfinished.exists(PUBLICATION):
-        return
+        return False
     try:
         publication = Publication.model_validate_json(unfinished.read(PUBLICATION))
     except ValidationError:
@@ -58,6 +60,7 @@ def settle_embeddings(output: OutputFolder) -> None:
             f"{unfinished.path(PUBLICATION)} is damaged; remove it, and the same command makes it anew"
         ) from None
     _carry_through(output, publication)
+    return True
 
 
 def _carry_through(output: OutputFolder, publication: Publication) -> None:

@@ -68,33 +68,33 @@ class EarlierWork:
         """The finished embeddings, by the variant's name."""
         return self.published.variants if self.published else {}
 
-    def of_same(self, asked: Mapping[str, VariantSettings], *, drop_others: bool) -> EarlierWork:
-        """The same, if rows of the variants that are asked for may stand beside it.
+    def without_others(self, asked: Mapping[str, VariantSettings]) -> EarlierWork:
+        """The same without the rows of other modules, recipes or settings than those asked for.
 
-        Args:
-            asked: by the variant's name.
-            drop_others: whether to drop what attempts at another run have computed.
-
-        Raises:
-            RunMismatch: rows of other modules, recipes or settings would come together.
+        What attempts at such a run have computed is removed.
         """
+        published = None if _difference(self.held, asked) else self.published
+        attempts = self.attempts
+        if any(_difference(stored, asked) for _, stored in attempts):
+            self.output.delete(UNFINISHED)
+            attempts = ()
+        return dataclasses.replace(self, published=published, attempts=attempts)
+
+    def require_same(self, asked: Mapping[str, VariantSettings]) -> None:
+        """Raise RunMismatch where rows of other modules, recipes or settings would come together."""
         for name, settings in asked.items():
             if name in self.held and (other := self.held[name].difference(settings)):
                 raise RunMismatch(
                     f"{self.output.root} holds embeddings of {_told(name, other)}; say the same as "
                     "before, or pass --overwrite to make all of them anew"
                 )
-        differences = [_difference(stored, asked) for _, stored in self.attempts]
-        if not any(differences):
-            return self
-        if drop_others:
-            self.output.delete(UNFINISHED)
-            return dataclasses.replace(self, attempts=())
-        raise RunMismatch(
-            f"{self.output.root} holds an unfinished run of {next(filter(None, differences))}; run it "
-            f"again as it was to carry on, or remove {self.output.path(UNFINISHED)} to drop what it "
-            "has computed"
-        )
+        for _, stored in self.attempts:
+            if difference := _difference(stored, asked):
+                raise RunMismatch(
+                    f"{self.output.root} holds an unfinished run of {difference}; run it again as it "
+                    f"was to carry on, or remove {self.output.path(UNFINISHED)} to drop what it has "
+                    "computed"
+                )
 
     def compare(
         self, files: Sequence[FileReference], variants: Sequence[str], *, retry: bool
@@ -133,7 +133,9 @@ class EarlierWork:
     def dead_letters(self, listing: Listing) -> Listing:
         """The listing as it would be had nothing changed but the pictures that could not be used."""
         if self.published is None:
-            raise OutputMissing(f"{self.output.root} holds no finished embeddings to try again from")
+            raise OutputMissing(
+                f"{self.output.root} holds no finished embeddings to try again from"
+            )
         failures = ComputedRows.of_output(self.output, self.published).failures
         files = {one.uri: FileReference(one.uri, one.bytes, one.modified_s) for one in failures}
         listed = {file.uri: file for file in listing.files}

@@ -77,14 +77,15 @@ class EmbedImages(ModuleFlags):
         from transforms.plan_file import write_plan
         from transforms.variants import parse_variants
 
-        keep = self.update or self.retry_failures
-        if self.overwrite and keep:
+        if self.overwrite and (self.update or self.retry_failures):
             raise UsageError("--overwrite makes everything anew; leave out the other flag")
         output = OutputFolder.at(self.output)
         parse_variants(self.variants)  # a wrong name is told before anything is touched
         options = start_beam(self.beam_args)
         with only_writer(output, create=True):
-            settle_embeddings(output)
+            # A run that was killed while it published has done its work: this one only checks it.
+            was_published = settle_embeddings(output)
+            keep = self.update or self.retry_failures or was_published
             earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
             own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
@@ -95,7 +96,9 @@ class EmbedImages(ModuleFlags):
             used = {} if self.overwrite else earlier.settings
             engines = self.load_engines(modules, threads, used)
             records = self._records(engines.values())
-            earlier = earlier.of_same(records, drop_others=self.overwrite)
+            if self.overwrite:
+                earlier = earlier.without_others(records)
+            earlier.require_same(records)
 
             names = list(records)
             files = ordered_files(listing.files)

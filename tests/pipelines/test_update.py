@@ -206,7 +206,9 @@ def test_other_modules_and_settings_do_not_mix(pictures, tiny_tf2, tiny_hub, tmp
             assert embed(pictures, out, mode, *flags, variants=f"v={tiny_tf2}") == 1
             assert fact in capsys.readouterr().err
     assert embed(pictures, out, "--update", variants=f"v={tiny_hub}") == 1
-    assert "variant 'v' with signature '__call__', this run has 'default'" in capsys.readouterr().err
+    assert (
+        "variant 'v' with signature '__call__', this run has 'default'" in capsys.readouterr().err
+    )
     assert files(out) == before
 
 
