@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.errors import PipelineFailed, UsageError, last_line
+from index.errors import PipelineFailed, UsageError
 from index.manifest import EmbeddingsManifest, VariantRecord
 from index.output_folder import ARTIFACTS, DUPLICATES, FAILURES, INDEX, OutputFolder
 from index.output_lock import LOCK, only_writer
@@ -24,6 +24,7 @@ from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction
 from pipelines.module_flags import ModuleFlags
 
 if TYPE_CHECKING:
+    from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from transforms.attempt import Attempt
@@ -137,9 +138,8 @@ class EmbedImages(ModuleFlags):
         engines: Mapping[ModuleFolder, Engine],
         threads: int | None,
     ) -> None:
-        import apache_beam as beam
-
         from pipelines.progress_line import show_progress
+        from pipelines.run_pipeline import run_pipeline
         from pipelines.start_beam import worker_processes
         from transforms.complete_chunks import CompleteChunks
         from transforms.compute_embeddings import ComputeEmbeddings
@@ -150,37 +150,39 @@ class EmbedImages(ModuleFlags):
 
         spaces = tuple(engine.space for engine in engines.values())
         modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
-        plan = PlanChunks(attempt.folder, len(chunks), worker_processes(options))
-        try:
-            with (
-                held_stderr(show_on_error=False),
-                show_progress(sum(len(chunk.files) for chunk in chunks)) as progress,
-                beam.Pipeline(options=options) as pipeline,
-            ):
+        workers = worker_processes(options)
+        with (
+            held_stderr(show_on_error=False),
+            show_progress(sum(len(chunk.files) for chunk in chunks)) as progress,
+        ):
+
+            def wire(pipeline: Pipeline) -> None:
+                plan = PlanChunks(attempt.folder, len(chunks), workers)
+                read = ReadImages(progress)
+                compute = ComputeEmbeddings(modules, threads, self.vector_type, progress, attempt)
+                write = WriteEmbeddings(attempt.folder, spaces, self.vector_type)
+
                 planned = pipeline | "Plan chunks" >> plan
-                images = planned | "Read images" >> ReadImages(progress)
-                embedded = images | "Compute embeddings" >> ComputeEmbeddings(
-                    modules, threads, self.vector_type, progress, attempt
-                )
-                written = embedded | "Write embeddings" >> WriteEmbeddings(
-                    attempt.folder, spaces, self.vector_type
-                )
+                images = planned | "Read images" >> read
+                embedded = images | "Compute embeddings" >> compute
+                written = embedded | "Write embeddings" >> write
                 written | "Complete chunks" >> CompleteChunks(attempt)
-        except Exception as error:  # runners wrap what a stage raised in errors of their own
-            if "KeyboardInterrupt" in str(error):
-                raise KeyboardInterrupt from error
-            raise PipelineFailed(
-                f"the pipeline stopped: {last_line(error)}; nothing was published in {self.output}, "
-                "and the same command carries on from here"
-            ) from error
+
+            try:
+                run_pipeline(options, wire)
+            except PipelineFailed as error:
+                raise PipelineFailed(f"{error}; {self._carry_on}") from error
         complete = {record.number for record in attempt.records()}
         missing = [chunk.number for chunk in chunks if chunk.number not in complete]
         if missing:
             raise PipelineFailed(
                 f"the pipeline ended without {len(missing)} of its {len(chunks)} chunks (the first is "
-                f"{missing[0]}); nothing was published in {self.output}, and the same command carries "
-                "on from here"
+                f"{missing[0]}); {self._carry_on}"
             )
+
+    @property
+    def _carry_on(self) -> str:
+        return f"nothing was published in {self.output}, and the same command carries on from here"
 
     def _describe(
         self,

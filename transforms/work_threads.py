@@ -12,7 +12,18 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+_pools: list[ThreadPoolExecutor] = []
+
+
 @cache
 def work_threads(count: int) -> ThreadPoolExecutor:
     """The pool of this process: whoever works in it shares these threads."""
-    return ThreadPoolExecutor(count, thread_name_prefix="lookalike")
+    _pools.append(ThreadPoolExecutor(count, thread_name_prefix="lookalike"))
+    return _pools[-1]
+
+
+def drop_waiting_work() -> None:
+    """Begin nothing that has not begun: the process is to end, and would wait for it."""
+    work_threads.cache_clear()
+    while _pools:
+        _pools.pop().shutdown(wait=False, cancel_futures=True)

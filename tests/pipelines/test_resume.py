@@ -1,11 +1,14 @@
 """Runs that were stopped: what they had computed stands, and the end is that of an undisturbed run."""
 
+import contextlib
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +271,43 @@ def test_an_update_and_a_retry_are_carried_on(many, tiny_tf2, tmp_path, stop, co
     assert embed(photos, out, "--retry-failures", *FLAGS, **options) == 0
     assert first + len(counted) == len(broken)
     assert [line["uri"] for line in failures(out)] == [str(photos / f"1_{broken[4]}")]
+
+
+def _workers_of(launcher: int) -> list[int]:
+    """Beam's worker processes: the grandchildren of a process that runs them."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return [pid for pid, parent in parents.items() if launcher in (parent, parents.get(parent))]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="worker processes are found in /proc"
+)
+def test_a_worker_that_is_killed_ends_the_run_and_loses_nothing(many, tiny_tf2, tmp_path):
+    arguments = [
+        *("embed", str(many), "--output", str(tmp_path / "out"), "--variants", f"v={tiny_tf2}"),
+        *(*FLAGS, "--direct_num_workers", "2", "--direct_running_mode", "multi_processing"),
+    ]
+    code = "import sys; from pipelines.command_line import main; sys.exit(main(sys.argv[1:]))"
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=Path(__file__).resolve().parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while launcher.poll() is None and not (workers := _workers_of(launcher.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    _, shown = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert "a worker process was killed" in shown
+    assert "the same command carries on" in shown
+    assert main(arguments[:-4]) == 0
+    assert len(EmbeddingDataset.open(str(tmp_path / "out"))) == PICTURES
