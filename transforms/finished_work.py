@@ -145,8 +145,9 @@ class FinishedWork:
         self.changed = np.zeros(len(self.files), bool)
         self._uris = pa.array([file.uri for file in self.files], pa.string())
         sizes = [UNKNOWN if file.bytes is None else file.bytes for file in self.files]
-        self._sizes = np.array(sizes, np.int64)
-        self._times = np.array([_time(file.modified_s) for file in self.files], np.int64)
+        times = [_time(file.modified_s) for file in self.files]
+        self._sizes = np.array([*sizes, UNKNOWN], np.int64)  # the last for what is not listed
+        self._times = np.array([*times, UNKNOWN], np.int64)
         self._hashes: dict[int, str | None] = {}
 
     def take_rows(self, source: ComputedRows) -> None:
@@ -212,12 +213,11 @@ class FinishedWork:
             _time(one.modified_s) for one in task.failures
         ]
         positions = self._positions(uris)
-        if not uris or not set(task.vectors) <= set(self.variants):
+        if not uris or (positions < 0).any() or not set(task.vectors) <= set(self.variants):
             return
         missing = np.array([name in task.vectors for name in self.variants])
         stands = (
-            (positions >= 0)
-            & (self._sizes[positions] == np.array(sizes))
+            (self._sizes[positions] == np.array(sizes))
             & (self._times[positions] == np.array(times))
             & (self.done[positions] != missing).all(axis=1)
         )
