@@ -11,17 +11,21 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from transforms.freed_memory import give_back_freed_memory
 from transforms.resizing import turn_pixels
 
 MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; RGBX pixels of 480 MB
+# A file of 200 bytes can claim that many: a decoder that takes 20 bytes a pixel, and ten seconds for
+# them, is asked for fewer.
+MAX_COSTLY_PIXELS: Final = 50_000_000
+COSTLY_FORMATS: Final = ("WEBP", "AVIF", "JPEG2000")
 MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
 DECODE_MARGIN: Final = 2
 # Pictures that decode to more than this are decoded and resized one at a time, so that their memory
@@ -127,15 +131,17 @@ def _decode_or_refuse(data: bytes, target: int, alone: contextlib.ExitStack) -> 
 def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPicture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        picture_format = image.format or "unknown"
+        most = MAX_COSTLY_PIXELS if picture_format in COSTLY_FORMATS else MAX_PIXELS
+        claimed = max(width * height, _tile_pixels(image))
+        if claimed > most or max(width, height) > MAX_SIDE:
             raise UnreadablePicture(
                 "TooManyPixels",
-                f"the picture claims {width} x {height} = {width * height:,} pixels; at most "
-                f"{MAX_PIXELS:,} are decoded, and at most {MAX_SIDE:,} a side",
+                f"the picture claims {width} x {height} pixels, {claimed:,} at a time; of a "
+                f"{picture_format} at most {most:,} are decoded, and at most {MAX_SIDE:,} a side",
             )
-        picture_format = image.format or "unknown"
         scale = _scale(picture_format, width, height, target)
-        if width * height > LARGE_PIXELS * scale * scale:
+        if claimed > LARGE_PIXELS * scale * scale:
             alone.enter_context(_large_picture)
             alone.callback(give_back_freed_memory)
         pixels = _jpeg_pixels(data, image, scale) if _is_plain_jpeg(image) else None
@@ -150,6 +156,13 @@ def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPic
     if orientation in _TURNED:
         width, height = height, width
     return DecodedPicture(pixels, width, height, picture_format, scale)
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """What the decoder of a TIFF takes memory for, however small the picture is; 0 for no tiles."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = tags.get(TiffImagePlugin.TILEWIDTH, 0), tags.get(TiffImagePlugin.TILELENGTH, 0)
+    return int(width) * int(height)
 
 
 def _scale(picture_format: str, width: int, height: int, target: int) -> int:
@@ -195,23 +208,35 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgbx(image: Image.Image) -> Pixels:
-    """Any Pillow mode as RGBX: uint8 [height, width, 4]."""
+    """Any Pillow mode as RGBX: uint8 [height, width, 4].
+
+    Band by band: a whole picture in every mode on the way would be in memory five times.
+    """
+    white = _white_value(image) if image.mode.startswith(("I", "F")) else 0.0
+    rows = max(1, BAND_PIXELS // image.width)
+    if rows >= image.height:
+        return _band_pixels(image, white)
+    pixels = np.empty((image.height, image.width, 4), np.uint8)
+    for top, band in _bands(image, rows):
+        pixels[top : top + band.height] = _band_pixels(band, white)
+    return pixels
+
+
+def _bands(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _band_pixels(image: Image.Image, white: float) -> Pixels:
     if image.mode.startswith(("I", "F")):
-        gray = _eight_bits(np.asarray(image))
+        values = np.nan_to_num(np.asarray(image).astype(np.float32))
+        gray = np.clip(np.rint(values * np.float32(255 / white)), 0, 255).astype(np.uint8)
         return np.repeat(gray[:, :, None], 4, axis=2)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, layer)
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    rows = max(1, BAND_PIXELS // rgb.width)
-    if rows >= rgb.height:
-        return _pillow_pixels(rgb)
-    pixels = np.empty((rgb.height, rgb.width, 4), np.uint8)
-    for top in range(0, rgb.height, rows):
-        band = rgb.crop((0, top, rgb.width, min(top + rows, rgb.height)))
-        pixels[top : top + rows] = _pillow_pixels(band)
-    return pixels
+        paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(paper, layer)
+    return _pillow_pixels(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _pillow_pixels(rgb: Image.Image) -> Pixels:
@@ -220,15 +245,13 @@ def _pillow_pixels(rgb: Image.Image) -> Pixels:
     return np.frombuffer(stored, np.uint8).reshape(rgb.height, rgb.width, 4)
 
 
-def _eight_bits(gray: NDArray[Any]) -> NDArray[np.uint8]:
-    """Gray values of 16 or 32 bits or floating point in 8 bits: [height, width] -> uint8.
+def _white_value(image: Image.Image) -> float:
+    """The value of white in gray of 16 or 32 bits or floating point.
 
     Pillow's own conversion clips everything above 255 to white.
     """
-    values = np.nan_to_num(gray.astype(np.float32))
-    if np.issubdtype(gray.dtype, np.floating):
-        scale = 255.0 if values.max() <= 1 else 1.0  # both conventions are in use
-    else:
-        scale = 255 / 65535  # Pillow gives integers beyond 8 bits in the range of 16
-    rounded: NDArray[np.uint8] = np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-    return rounded
+    if not image.mode.startswith("F"):
+        return 65535.0  # Pillow gives integers beyond 8 bits in the range of 16
+    rows = max(1, BAND_PIXELS // image.width)
+    brightest = max(np.nan_to_num(np.asarray(band)).max() for _, band in _bands(image, rows))
+    return 1.0 if brightest <= 1 else 255.0  # both conventions are in use

@@ -11,6 +11,7 @@ from transforms.local_files import as_path, is_local
 
 MAX_FILE_BYTES: Final = 256 << 20
 READ_BYTES: Final = 1 << 20
+_TOO_LARGE: Final = f"the file has more than {MAX_FILE_BYTES:,} bytes; no larger one is read"
 
 
 def read_bytes(uri: str) -> bytes:
@@ -34,7 +35,7 @@ def read_bytes(uri: str) -> bytes:
     except ValueError as error:  # a name that no filesystem takes, such as one with a NUL
         raise OSError(f"it cannot be opened: {error}") from error
     if size > MAX_FILE_BYTES:
-        raise OSError(f"the file has more than {MAX_FILE_BYTES:,} bytes; no larger one is read")
+        raise OSError(_TOO_LARGE)
     return b"".join(parts)
 
 
@@ -42,6 +43,9 @@ def _open(place: str) -> BinaryIO:
     if not is_local(place):
         remote: BinaryIO = FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED)
         return remote
-    if not stat.S_ISREG(os.stat(place).st_mode):
+    status = os.stat(place)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError("it is not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise OSError(_TOO_LARGE)
     return open(place, "rb", buffering=0)  # Beam's own wrapper takes five times as long
