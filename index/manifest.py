@@ -17,7 +17,7 @@ from index.vector_space import VectorSpace
 
 VectorType = Literal["float32", "float16"]  # of stored vectors
 
-_CHECKSUM = re.compile(rb'\{ "sha256": "([0-9a-f]{64})",')
+_SEAL = re.compile(rb'\{ "sha256": "([0-9a-f]{64})",')
 
 PACKAGES = (
     "lookalike",
@@ -103,33 +103,44 @@ class Manifest(_Record):
     @classmethod
     def read(cls, folder: OutputFolder) -> Self:
         """The manifest of `folder`; OutputMissing where none is, ArtifactDamaged where it is broken."""
-        place = folder.path(MANIFEST)
-        head, _, rest = folder.read(MANIFEST).partition(b"\n")
-        said, found = _CHECKSUM.fullmatch(head), hashlib.sha256(rest).hexdigest()
-        if said is None:
-            raise ArtifactDamaged(f"{place} is not a manifest: it does not begin with its checksum")
-        if said[1].decode() != found:
-            raise ArtifactDamaged(
-                f"{place} has sha256 {found[:16]}… where it says {said[1].decode()[:16]}…; restore "
-                "the file, or make it again"
-            )
         try:
-            return cls.model_validate_json(b"{" + rest)
+            return cls.model_validate_json(unsealed(folder, MANIFEST))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
             raise ArtifactDamaged(
-                f"{place} is not a manifest this version reads: {where}: {first['msg']}"
+                f"{folder.path(MANIFEST)} is not a manifest this version reads: "
+                f"{where}: {first['msg']}"
             ) from error
 
     def write(self, folder: OutputFolder) -> None:
-        """Publish the manifest: the last write of every artefact.
+        """Publish the manifest: the last write of every artefact."""
+        folder.write(MANIFEST, sealed(self))
 
-        It is JSON; its first line holds the sha256 of all that follows.
-        """
-        rest = self.model_dump_json(indent=2).removeprefix("{\n").encode()
-        head = f'{{ "sha256": "{hashlib.sha256(rest).hexdigest()}",\n'
-        folder.write(MANIFEST, head.encode() + rest)
+
+def sealed(record: BaseModel) -> bytes:
+    """A record as JSON whose first line holds the sha256 of all that follows."""
+    rest = record.model_dump_json(indent=2).removeprefix("{\n").encode()
+    return f'{{ "sha256": "{hashlib.sha256(rest).hexdigest()}",\n'.encode() + rest
+
+
+def unsealed(folder: OutputFolder, name: str) -> bytes:
+    """The JSON that was sealed.
+
+    Raises:
+        OutputMissing: there is no such file.
+        ArtifactDamaged: it is not what was written.
+    """
+    head, _, rest = folder.read(name).partition(b"\n")
+    said, found = _SEAL.fullmatch(head), hashlib.sha256(rest).hexdigest()
+    if said is None:
+        raise ArtifactDamaged(f"{folder.path(name)} does not begin with its checksum, as ours do")
+    if said[1].decode() != found:
+        raise ArtifactDamaged(
+            f"{folder.path(name)} has sha256 {found[:16]}… where it says {said[1].decode()[:16]}…; "
+            "restore the file, or make it again"
+        )
+    return b"{" + rest
 
 
 class VariantSettings(_Record):

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from index.errors import ArtifactDamaged, OutputExists
-from index.manifest import EmbeddingsManifest
+from index.manifest import EmbeddingsManifest, sealed, unsealed
 from index.output_folder import EMBEDDINGS, FAILURES, OutputFolder, variant_partition
 
 UNFINISHED: Final = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
@@ -40,8 +40,7 @@ def publish_embeddings(output: OutputFolder, publication: Publication) -> None:
     which count; what it does not list is removed after that. Killed anywhere in between, the output is
     the old one or the new one, and `settle_embeddings` completes it.
     """
-    text = publication.model_dump_json().encode()
-    output.folder(UNFINISHED).write(PUBLICATION, text)
+    output.folder(UNFINISHED).write(PUBLICATION, sealed(publication))
     _carry_through(output, publication)
 
 
@@ -54,8 +53,8 @@ def settle_embeddings(output: OutputFolder) -> bool:
     if not unfinished.exists(PUBLICATION):
         return False
     try:
-        publication = Publication.model_validate_json(unfinished.read(PUBLICATION))
-    except ValidationError:
+        publication = Publication.model_validate_json(unsealed(unfinished, PUBLICATION))
+    except (ArtifactDamaged, ValidationError):
         raise ArtifactDamaged(
             f"{unfinished.path(PUBLICATION)} is damaged; remove it, and the same command makes it anew"
         ) from None

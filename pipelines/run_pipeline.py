@@ -51,7 +51,8 @@ def run_pipeline(options: PipelineOptions, wire: Callable[[beam.Pipeline], objec
         drop_waiting_work()
         if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
             raise KeyboardInterrupt from error  # also one that a runner wrapped in an error of its own
-        raise PipelineFailed(f"the pipeline stopped: {last_line(error)}") from error
+        reason, _, _ = last_line(error).partition(" [while running")  # what Beam adds
+        raise PipelineFailed(f"the pipeline stopped: {reason}") from error
     finally:
         threading.excepthook = excepthook
 

@@ -66,7 +66,9 @@ def _place(length: int, rng: random.Random) -> int:
     if length == 0:
         return 0
     near = min(length, 256)
-    return rng.choice((rng.randrange(length), rng.randrange(near), length - 1 - rng.randrange(near)))
+    return rng.choice(
+        (rng.randrange(length), rng.randrange(near), length - 1 - rng.randrange(near))
+    )
 
 
 def whole_pictures() -> Iterator[tuple[str, bytes]]:

@@ -26,6 +26,9 @@ MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; RGBX pixels of 48
 # them, is asked for fewer.
 MAX_COSTLY_PIXELS: Final = 50_000_000
 COSTLY_FORMATS: Final = ("WEBP", "AVIF", "JPEG2000")
+MAX_SCANS: Final = (
+    100  # of a progressive JPEG; encoders make ten, and each goes over all its pixels
+)
 MAX_SIDE: Final = 100_000  # pixels; JPEG cannot have more than 65,535
 DECODE_MARGIN: Final = 2
 # Pictures that decode to more than this are decoded and resized one at a time, so that their memory
@@ -37,6 +40,8 @@ BAND_PIXELS: Final = 4_000_000  # of a picture, handed over by Pillow at a time
 _WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
 Image.init()
 FORMATS: Final = tuple(name for name in _WANTED.split() if name in Image.OPEN)
+
+START_OF_SCAN: Final = b"\xff\xda"
 
 Pixels = NDArray[np.uint8]  # [height, width, 4], RGBX
 # How each EXIF orientation is turned upright.
@@ -139,6 +144,11 @@ def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPic
                 "TooManyPixels",
                 f"the picture claims {width} x {height} pixels, {claimed:,} at a time; of a "
                 f"{picture_format} at most {most:,} are decoded, and at most {MAX_SIDE:,} a side",
+            )
+        if "progressive" in image.info and data.count(START_OF_SCAN) > MAX_SCANS:
+            raise UnreadablePicture(
+                "DamagedFile",
+                f"a JPEG of {data.count(START_OF_SCAN)} scans; at most {MAX_SCANS} are decoded",
             )
         scale = _scale(picture_format, width, height, target)
         if claimed > LARGE_PIXELS * scale * scale:
