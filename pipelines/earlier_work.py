@@ -13,10 +13,9 @@ from index.manifest import EmbeddingsManifest, VariantRecord, VariantSettings
 from index.output_folder import ARTIFACTS, OutputFolder
 from index.publishing import UNFINISHED
 from transforms.attempt import Attempt
-from transforms.elements import FileReference
-from transforms.finished_work import ComputedRows, FinishedWork
-from transforms.list_images import Listing
-from transforms.read_images import content_hashes
+from transforms.computed_rows import ComputedRows
+from transforms.elements import FileReference, Listing
+from transforms.finished_work import ContentHashes, FinishedWork
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,19 @@ class EarlierWork:
                 )
 
     def compare(
-        self, files: Sequence[FileReference], variants: Sequence[str], *, retry: bool
+        self,
+        files: Sequence[FileReference],
+        variants: Sequence[str],
+        content_hashes: ContentHashes,
+        *,
+        retry: bool,
     ) -> FinishedWork:
         """What stands of all of it for these files.
 
         Args:
             files: in the order of their URIs, each once.
             variants: the names of those that the run computes.
+            content_hashes: settles doubts.
             retry: whether to try again what the finished embeddings could not use.
 
         Raises:
@@ -138,14 +143,14 @@ class EarlierWork:
             )
         failures = ComputedRows.of_output(self.output, self.published).failures
         files = {one.uri: FileReference(one.uri, one.bytes, one.modified_s) for one in failures}
-        listed = {file.uri: file for file in listing.files}
-        files |= {uri: listed[uri] for uri in files if uri in listed}
+        failed = set(files)
         for name in self.held:
             files |= {file.uri: file for file in _stored_files(self.output, name)}
-        unlisted = tuple(failure for failure in listing.failures if failure.uri in files)
-        for failure in unlisted:
+        files |= {file.uri: file for file in listing.files if file.uri in failed}
+        unlistable = tuple(failure for failure in listing.failures if failure.uri in failed)
+        for failure in unlistable:
             del files[failure.uri]
-        return Listing(tuple(files.values()), unlisted)
+        return Listing(tuple(files.values()), unlistable)
 
 
 def _difference(

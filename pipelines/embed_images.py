@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from transforms.attempt import Attempt
-    from transforms.elements import FileChunk
+    from transforms.elements import FileChunk, Listing
     from transforms.engines.engine import Engine
     from transforms.finished_work import FinishedWork
-    from transforms.list_images import Listing
     from transforms.module_store import ModuleFolder
 
 
@@ -76,6 +75,7 @@ class EmbedImages(ModuleFlags):
         from transforms.embedding_plan import ordered_files, plan_embedding
         from transforms.list_images import list_images
         from transforms.plan_file import write_plan
+        from transforms.read_images import content_hashes
         from transforms.variants import parse_variants
 
         if self.overwrite and (self.update or self.retry_failures):
@@ -103,7 +103,7 @@ class EmbedImages(ModuleFlags):
 
             names = list(records)
             files = ordered_files(listing.files)
-            work = earlier.compare(files, names, retry=self.retry_failures)
+            work = earlier.compare(files, names, content_hashes, retry=self.retry_failures)
             chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
             attempt = Attempt.begin(output, records)
             write_plan(attempt.folder, chunks)
@@ -113,7 +113,8 @@ class EmbedImages(ModuleFlags):
             manifest = self._describe(variants, listing, work, attempt)
             stale = (INDEX, DUPLICATES) if self.overwrite else ()
             publish_embeddings(output, Publication(manifest=manifest, stale=stale))
-        return self._report(manifest, work, modules, output)
+        facts = self._changes(listing, work, chunks)
+        return self._report(manifest, facts, modules, output)
 
     def _records(self, engines: Iterable[Engine]) -> dict[str, VariantRecord]:
         """What is known of every variant before its rows are."""
@@ -215,21 +216,31 @@ class EmbedImages(ModuleFlags):
             variants=described,
         )
 
+    def _changes(
+        self, listing: Listing, work: FinishedWork, chunks: Sequence[FileChunk]
+    ) -> dict[str, str]:
+        """What a run that did not begin with nothing found, for its report."""
+        if self.update:
+            removed = work.gone - {failure.uri for failure in listing.failures}
+            counts = {
+                "added": (~work.known).sum(),
+                "changed": work.changed.sum(),
+                "removed": len(removed),
+                "unchanged": (work.known & ~work.changed).sum(),
+            }
+            return {name: f"{int(count):,}" for name, count in counts.items()}
+        standing = len(work.files) - sum(len(chunk.files) for chunk in chunks)
+        return {"computed before": f"{standing:,} of them"} if standing else {}
+
     def _report(
         self,
         manifest: EmbeddingsManifest,
-        work: FinishedWork,
+        changes: Mapping[str, str],
         modules: tuple[ModuleFolder, ...],
         output: OutputFolder,
     ) -> JobReport:
         rate = manifest.failures / manifest.pictures
-        facts = {"pictures": f"{manifest.pictures:,}"}
-        if self.update:
-            changed = int(work.changed.sum())
-            facts["added"] = f"{int((~work.known).sum()):,}"
-            facts["changed"] = f"{changed:,}"
-            facts["removed"] = f"{len(work.gone):,}"
-            facts["unchanged"] = f"{int(work.known.sum()) - changed:,}"
+        facts = {"pictures": f"{manifest.pictures:,}", **changes}
         for module in modules:
             record = manifest.variants[module.variant.name]
             width = record.space.num_features

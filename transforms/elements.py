@@ -59,6 +59,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What the inputs of a job name: files to read, and entries that no reader could open."""
+
+    files: tuple[FileReference, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
 class FileChunk:
     """The files of one chunk, planned.
 

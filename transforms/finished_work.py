@@ -10,107 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, vectors_of
+from index.embedding_dataset import PICTURE_SCHEMA, read_part
 from index.errors import ArtifactDamaged
-from index.manifest import EmbeddingsManifest, StoredFile, VariantSettings
+from index.manifest import StoredFile, VariantSettings
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
-from index.publishing import PART
-from transforms.attempt import Attempt
-from transforms.dead_letters import read_dead_letters
+from transforms.computed_rows import UNKNOWN, ComputedRows, StandingPart
 from transforms.elements import Failure, FileReference
 from transforms.embedded_task import EmbeddedTask
 from transforms.model_inputs import microseconds
 from transforms.work_threads import usable_cores
 
-UNKNOWN: Final = np.iinfo(np.int64).min
-
-ContentHashes = Callable[
-    [Sequence[str]], Sequence[str | None]
-]  # of files, by URI; None: unreadable
-
-
-@dataclass(frozen=True)
-class ComputedRows:
-    """Rows that an earlier run has computed, and the pictures that it could not use.
-
-    Attributes:
-        folder: that holds embeddings/.
-        settings: by the variant's name.
-        parts: by the variant's name.
-        failures: in any order.
-        published: whether a damaged part is an error, not just work to be done again.
-    """
-
-    folder: OutputFolder
-    settings: Mapping[str, VariantSettings]
-    parts: Mapping[str, Sequence[StoredFile]]
-    failures: Sequence[Failure] = ()
-    published: bool = False
-
-    @classmethod
-    def of_output(cls, output: OutputFolder, manifest: EmbeddingsManifest) -> ComputedRows:
-        """What is published in an output."""
-        return cls(
-            folder=output,
-            settings=manifest.variants,
-            parts={name: record.parts for name, record in manifest.variants.items()},
-            failures=read_dead_letters(output, manifest.failure_files),
-            published=True,
-        )
-
-    @classmethod
-    def of_attempt(cls, attempt: Attempt, settings: Mapping[str, VariantSettings]) -> ComputedRows:
-        """The chunks that an attempt has completed."""
-        records = attempt.records()
-        parts = {
-            name: [record.parts[name] for record in records if name in record.parts]
-            for name in settings
-        }
-        failures = [failure for record in records for failure in record.failures]
-        return cls(attempt.folder, settings, parts, failures)
-
-
-@dataclass(frozen=True)
-class StandingPart:
-    """A part of which some rows stand.
-
-    Attributes:
-        folder: that the part is in.
-        file: the part.
-        settings: of its variant.
-        rows: int64, those that stand, in their order; None for all, as they are.
-        modified: int64 microseconds, when their files were last changed; None with `rows`.
-    """
-
-    folder: OutputFolder
-    file: StoredFile
-    settings: VariantSettings
-    rows: NDArray[np.int64] | None = None
-    modified: NDArray[np.int64] | None = None
-
-    def settled(self, folder: OutputFolder) -> StoredFile:
-        """The part as it is to be published: itself, or its rows that stand, written below `folder`."""
-        if self.rows is None:
-            return self.file
-        space, vector_type = self.settings.space, self.settings.vector_type
-        table = read_part(self.folder, self.file, space, vector_type).take(pa.array(self.rows))
-        times = pa.array(self.modified, pa.int64(), mask=self.modified == UNKNOWN)
-        place = PICTURE_SCHEMA.get_field_index("modified")
-        pictures = table.select(PICTURE_SCHEMA.names).set_column(
-            place, PICTURE_SCHEMA.field(place), times.cast(PICTURE_SCHEMA.field(place).type)
-        )
-        data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
-        stem = PART + self.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
-        file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
-        folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
-        return file
+# Of files, by their URIs; None for one that cannot be read.
+ContentHashes = Callable[[Sequence[str]], Sequence[str | None]]
 
 
 @dataclass
@@ -126,9 +44,9 @@ class FinishedWork:
         failures: that stand.
         tasks: of chunks that are not complete: the name, the position of the first picture, and the
             variants of each.
-        known: bool [files]: what was taken in has something of the file.
-        changed: bool [files]: what it has was of other content.
-        gone: URIs that are not listed any more.
+        known: bool [files]: the finished embeddings have a row or a failure of the file.
+        changed: bool [files]: it was of other content.
+        gone: URIs that they know, and that are not listed any more.
     """
 
     files: Sequence[FileReference]
@@ -160,6 +78,11 @@ class FinishedWork:
                 continue
             table = pa.concat_tables([rows for _, rows in read])
             stands, modified, positions = self._judge(table)
+            if source.published:
+                listed = positions >= 0
+                self.known[positions[listed]] = True
+                self.changed[positions[listed & ~stands]] = True
+                self.gone.update(table.column("uri").filter(pa.array(~listed)).to_pylist())
             mine = np.flatnonzero(stands)
             mine = mine[~self.done[positions[mine], column]]
             first = np.unique(positions[mine], return_index=True)[1]
@@ -184,14 +107,12 @@ class FinishedWork:
         """Keep the failures of a source that stand, unless their pictures are to be tried again."""
         positions = self._positions([failure.uri for failure in source.failures])
         for failure, position in zip(source.failures, positions.tolist(), strict=True):
-            if position < 0:
+            unchanged = position >= 0 and _is_unchanged(failure, self.files[position])
+            if source.published and position < 0:
                 self.gone.add(failure.uri)
-                continue
-            file = self.files[position]
-            same_time = _time(file.modified_s) == _time(failure.modified_s)
-            unchanged = file.bytes == failure.bytes and same_time
-            self.known[position] = True
-            self.changed[position] |= not unchanged
+            elif source.published:
+                self.known[position] = True
+                self.changed[position] |= not unchanged
             if retry or not unchanged:
                 continue
             named = [name for name in self.variants if failure.variant in (None, name)]
@@ -252,8 +173,7 @@ class FinishedWork:
         self, table: pa.Table
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
         """Which rows stand, when their files were last changed, and the positions of the files."""
-        uris = table.column("uri")
-        positions = self._positions(uris)
+        positions = self._positions(table.column("uri"))
         listed = positions >= 0
         modified = _integers(table.column("modified"))
         sizes, times = self._sizes[positions], self._times[positions]
@@ -265,9 +185,6 @@ class FinishedWork:
             stored = table.column("content_hash")[row].as_py()
             stands[row] = self._hashes[int(positions[row])] == stored
         renewed = stands & (times != UNKNOWN)
-        self.known[positions[listed]] = True
-        self.changed[positions[listed & ~stands]] = True
-        self.gone.update(uris.filter(pa.array(~listed)).to_pylist())
         return stands, np.where(renewed, times, modified), positions
 
     def _hash(self, positions: Sequence[int]) -> None:
@@ -284,6 +201,11 @@ class FinishedWork:
             found = found.combine_chunks()
         positions: NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
         return positions
+
+
+def _is_unchanged(failure: Failure, file: FileReference) -> bool:
+    same_time = _time(file.modified_s) == _time(failure.modified_s)
+    return file.bytes == failure.bytes and same_time
 
 
 def _time(seconds: float | None) -> int:

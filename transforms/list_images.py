@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -14,7 +13,7 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from index.errors import NoPictures, UsageError
-from transforms.elements import Failure, FileReference
+from transforms.elements import Failure, FileReference, Listing
 from transforms.local_files import (
     UNREADABLE_FOLDER,
     as_path,
@@ -26,14 +25,6 @@ from transforms.read_bytes import read_bytes
 
 LIST_SUFFIXES: Final = (".txt", ".list")
 _GLOB: Final = re.compile(r"[*?\[]")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What the inputs of a job name: files to read, and entries that no reader could open."""
-
-    files: tuple[FileReference, ...]
-    failures: tuple[Failure, ...]
 
 
 def list_images(inputs: Sequence[str], *, apart_from: Sequence[str] = ()) -> Listing:

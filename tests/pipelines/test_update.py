@@ -122,6 +122,19 @@ def test_content_settles_what_the_time_leaves_open(pictures, tiny_tf2, tmp_path,
         decoded.clear()
 
 
+def test_what_cannot_be_listed_is_told_anew_and_counts_as_no_change(
+    pictures, tiny_tf2, tmp_path, capsys
+):
+    out, options = tmp_path / "out", {"variants": f"v={tiny_tf2}"}
+    (pictures / "dangling.jpg").symlink_to("nowhere")
+    fresh(pictures, out, **options)
+    before = files(out)
+    capsys.readouterr()
+    assert embed(pictures, out, "--update", "--max-failure-rate", "1", **options) == 0
+    assert "removed    0" in capsys.readouterr().out
+    assert files(out) == before
+
+
 def test_a_variant_is_added_by_computing_it_alone(
     pictures, tiny_tf2, tiny_hub, tmp_path, monkeypatch, capsys
 ):

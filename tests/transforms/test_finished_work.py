@@ -16,9 +16,10 @@ from index.errors import ArtifactDamaged
 from index.manifest import StoredFile, VariantSettings
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
 from tests.conftest import picture_table, space
+from transforms.computed_rows import ComputedRows
 from transforms.elements import Failure, FileReference
 from transforms.embedded_task import EmbeddedTask
-from transforms.finished_work import ComputedRows, FinishedWork
+from transforms.finished_work import FinishedWork
 
 VARIANTS = ("a", "b")
 URIS = [f"/p/{letter}" for letter in "uvwxyz"]
@@ -174,11 +175,17 @@ def test_what_stands_is_what_the_rules_say(listing, published, attempts, retry):
         for name, is_done in zip(VARIANTS, row, strict=True)
         if is_done
     } == done
-    uris_of = {uri for rows, failures in everything for uri, _ in (*rows, *failures)}
+    uris_of = {uri for facts in published for uri, _ in facts}
     assert work.gone == uris_of - set(listing)
     assert {file.uri for file, known in zip(files, work.known, strict=True) if known} == (
         uris_of & set(listing)
     )
+    assert {file.uri for file, changed in zip(files, work.changed, strict=True) if changed} == {
+        uri
+        for facts, rule in zip(published, (stands, fails_still), strict=True)
+        for (uri, _), state in facts.items()
+        if uri in listing and not rule(state, listing[uri])
+    }
     covered = set(expected)
     for failure in work.failures:
         mine = {(failure.uri, name) for name in VARIANTS if failure.variant in (None, name)}

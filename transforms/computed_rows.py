@@ -1,0 +1,98 @@
+"""Rows that earlier runs have computed, where they are: all of a part, or those that stand of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, vectors_of
+from index.manifest import EmbeddingsManifest, StoredFile, VariantSettings
+from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.publishing import PART
+from transforms.attempt import Attempt
+from transforms.dead_letters import read_dead_letters
+from transforms.elements import Failure
+
+UNKNOWN: Final = np.iinfo(np.int64).min  # a size or a time that nobody knows
+
+
+@dataclass(frozen=True)
+class ComputedRows:
+    """Rows that an earlier run has computed, and the pictures that it could not use.
+
+    Attributes:
+        folder: that holds embeddings/.
+        settings: by the variant's name.
+        parts: by the variant's name.
+        failures: in any order.
+        published: whether a damaged part is an error, not just work to be done again.
+    """
+
+    folder: OutputFolder
+    settings: Mapping[str, VariantSettings]
+    parts: Mapping[str, Sequence[StoredFile]]
+    failures: Sequence[Failure] = ()
+    published: bool = False
+
+    @classmethod
+    def of_output(cls, output: OutputFolder, manifest: EmbeddingsManifest) -> ComputedRows:
+        """What is published in an output."""
+        return cls(
+            folder=output,
+            settings=manifest.variants,
+            parts={name: record.parts for name, record in manifest.variants.items()},
+            failures=read_dead_letters(output, manifest.failure_files),
+            published=True,
+        )
+
+    @classmethod
+    def of_attempt(cls, attempt: Attempt, settings: Mapping[str, VariantSettings]) -> ComputedRows:
+        """The chunks that an attempt has completed."""
+        records = attempt.records()
+        parts = {
+            name: [record.parts[name] for record in records if name in record.parts]
+            for name in settings
+        }
+        failures = [failure for record in records for failure in record.failures]
+        return cls(attempt.folder, settings, parts, failures)
+
+
+@dataclass(frozen=True)
+class StandingPart:
+    """A part of which some rows stand.
+
+    Attributes:
+        folder: that the part is in.
+        file: the part.
+        settings: of its variant.
+        rows: int64, those that stand, in their order; None for all, as they are.
+        modified: int64 microseconds, when their files were last changed; None with `rows`.
+    """
+
+    folder: OutputFolder
+    file: StoredFile
+    settings: VariantSettings
+    rows: NDArray[np.int64] | None = None
+    modified: NDArray[np.int64] | None = None
+
+    def settled(self, folder: OutputFolder) -> StoredFile:
+        """The part as it is to be published: itself, or its rows that stand, written below `folder`."""
+        if self.rows is None:
+            return self.file
+        space, vector_type = self.settings.space, self.settings.vector_type
+        table = read_part(self.folder, self.file, space, vector_type).take(pa.array(self.rows))
+        times = pa.array(self.modified, pa.int64(), mask=self.modified == UNKNOWN)
+        place = PICTURE_SCHEMA.get_field_index("modified")
+        pictures = table.select(PICTURE_SCHEMA.names).set_column(
+            place, PICTURE_SCHEMA.field(place), times.cast(PICTURE_SCHEMA.field(place).type)
+        )
+        data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
+        stem = PART + self.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
+        file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
+        folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
+        return file
