@@ -1,10 +1,10 @@
-# make demo | test | check: each makes its own environment first.
+# make demo | test | check | fuzz: each makes its own environment first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check lint wheel clean
+.PHONY: demo test check fuzz lint wheel clean
 
 $(INSTALLED): setup.py requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12"'
@@ -19,6 +19,9 @@ test: $(INSTALLED)  ## the whole test suite
 	$(BIN)/python -m pytest
 
 check: lint test wheel  ## what CI runs
+
+fuzz: $(INSTALLED)  ## damaged pictures and artefacts, many more than the tests take
+	$(BIN)/python -m tests.fuzz --pictures 100000 --artifacts 5000
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -1,6 +1,9 @@
-"""Runs the command line, and kills its own process at a chosen moment, as `kill -9` would.
+"""Runs the command line, counts what it decodes, and may kill its own process as `kill -9` would.
 
-python -m tests.killed_run PLACE COUNT DECODED lookalike's arguments
+python -m tests.killed_run DECODED PLACE CALLS CHUNK TASK lookalike's arguments
+
+DECODED is a file that grows by a byte a decoded picture. The process dies at the CALLS-th call of what
+happens at PLACE, 0 for never. CHUNK and TASK are how many pictures one has.
 """
 
 from __future__ import annotations
@@ -28,7 +31,6 @@ PLACES = {
     "deciding": "index.manifest:Manifest.write",
     "sweeping": "index.output_folder:OutputFolder.delete",
 }
-CHUNK, TASK = 8, 2
 
 
 def replace(place: str, make: Callable[[Any], Any]) -> None:
@@ -72,11 +74,11 @@ def counting_into(path: str) -> Callable[[Any], Any]:
 
 
 if __name__ == "__main__":
-    place, calls, decoded = sys.argv[1:4]
-    replace("transforms.embedding_plan:CHUNK_FILES", lambda _: CHUNK)
-    replace("transforms.chunk_embedder:TASK_PICTURES", lambda _: TASK)
+    decoded, place, calls, chunk, task = sys.argv[1:6]
+    replace("transforms.embedding_plan:CHUNK_FILES", lambda _: int(chunk))
+    replace("transforms.chunk_embedder:TASK_PICTURES", lambda _: int(task))
     replace(PLACES["decoding"], counting_into(decoded))
     replace(PLACES[place], killing_at(int(calls)))
     from pipelines.command_line import main
 
-    sys.exit(main(sys.argv[4:]))
+    sys.exit(main(sys.argv[6:]))

@@ -18,11 +18,12 @@ from index.embedding_dataset import EmbeddingDataset
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
 from tests.conftest import broken_files, contents, picture
-from tests.killed_run import CHUNK, PLACES, TASK
+from tests.killed_run import PLACES
 from tests.pipelines.conftest import embed, failures
 from transforms import chunk_embedder, embedding_plan, model_inputs, write_embeddings
 
 PICTURES, THREADS = 40, 2
+CHUNK, TASK = 8, 2  # smaller than usual, so that few pictures have many moments
 MOST_CALLS = {
     "listing": 30,
     "loading": 1,
@@ -66,7 +67,8 @@ class Run:
         return self._decoded.stat().st_size if self._decoded.exists() else 0
 
     def __call__(self, place: str = "listing", calls: int = 0) -> int:
-        driver = [sys.executable, "-m", "tests.killed_run", place, str(calls), str(self._decoded)]
+        how = map(str, (self._decoded, place, calls, CHUNK, TASK))
+        driver = [sys.executable, "-m", "tests.killed_run", *how]
         root = Path(__file__).resolve().parents[2]
         done = subprocess.run(
             [*driver, *self._arguments], cwd=root, capture_output=True, text=True, timeout=120
