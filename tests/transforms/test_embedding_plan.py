@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,3 +110,44 @@ def test_a_plan_is_read_back_chunk_by_chunk(tmp_path):
     write_plan(folder, chunks)
     plan = PlanFile(folder)
     assert tuple(plan.chunk(place) for place in range(len(chunks))) == chunks
+
+
+A_MILLION = """
+import random, resource, sys, time
+from index.output_folder import OutputFolder
+from transforms.elements import FileReference
+from transforms.embedding_plan import ordered_files, plan_embedding
+from transforms.finished_work import FinishedWork
+from transforms.plan_file import PlanFile, write_plan
+
+def listed(number):
+    return FileReference(f"/p/{number // 1000:04}/{number:07}.jpg", 90_000 + number % 999, number + 0.5)
+
+files = [listed(number) for number in range(1_000_000)]
+random.Random(0).shuffle(files)
+started = time.perf_counter()
+ordered = ordered_files(files)
+work = FinishedWork(ordered, ["v"], lambda uris: [])
+chunks = plan_embedding(ordered, ["v"], work.done)
+folder = OutputFolder.at(sys.argv[1])
+write_plan(folder, chunks)
+planned = PlanFile(folder).chunk(len(chunks) - 1)
+assert planned == chunks[-1] and planned.files[-1] == listed(999_999)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_million_files_are_planned_in_less_than_a_minute_and_two_gigabytes(tmp_path):
+    # In a process of its own: one that was forked begins with the peak of its parent.
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {A_MILLION!r}, sys.argv[1]])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, peak_mib = map(float, ran.stdout.split())
+    assert seconds < 30  # the other half of the minute is for listing them
+    assert peak_mib < 2048
