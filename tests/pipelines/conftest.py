@@ -3,9 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from index.output_folder import OutputFolder
 from pipelines.command_line import main
+from tests.conftest import broken_files, contents, picture
+from transforms import model_inputs
 
 USABLE = 12  # of the pictures in `photos`
+MANY = 40  # of those in `many`
 
 
 def embed(photos, out, *flags: str, variants: str) -> int:
@@ -36,4 +40,36 @@ def indexed(photos, variants, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("indexed") / "out"
     assert embed(photos, folder, "--max-failure-rate", "1", variants=variants) == 0
     assert main(["index", str(folder), "--variant", "tf2"]) == 0
+    return folder
+
+
+def files(out) -> dict[str, bytes]:
+    """Every file of an output but its manifest, which says when it was made."""
+    found = contents(OutputFolder.at(out))
+    manifest = json.loads(found.pop("manifest.json"))
+    return {**found, "manifest": json.dumps([manifest["variants"], manifest["failure_files"]])}
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[int]:
+    """The sizes of the files that are decoded."""
+    sizes: list[int] = []
+    real = model_inputs.prepare_picture
+
+    def prepare(data, into):
+        sizes.append(len(data))
+        return real(data, into)
+
+    monkeypatch.setattr(model_inputs, "prepare_picture", prepare)
+    return sizes
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory) -> Path:
+    """Forty pictures, and five files that cannot be used."""
+    folder = tmp_path_factory.mktemp("many")
+    for seed in range(MANY):
+        (folder / f"{seed:02}.jpg").write_bytes(picture(seed))
+    for name, data in broken_files().items():
+        (folder / f"1_{name}").write_bytes(data)
     return folder

@@ -1,15 +1,6 @@
 """Runs that were stopped: what they had computed stands, and the end is that of an undisturbed run."""
 
-import contextlib
-import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,104 +9,16 @@ from index.embedding_dataset import EmbeddingDataset
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
 from tests.conftest import broken_files, contents, picture
-from tests.killed_run import PLACES
-from tests.pipelines.conftest import embed, failures
-from transforms import chunk_embedder, embedding_plan, model_inputs, write_embeddings
-
-PICTURES, THREADS = 40, 2
-CHUNK, TASK = 8, 2  # smaller than usual, so that few pictures have many moments
-MOST_CALLS = {
-    "listing": 30,
-    "loading": 1,
-    "planning": 1,
-    "writing": 2,
-    "completing": 1,
-    "deciding": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory) -> Path:
-    """Forty pictures, and five files that cannot be used."""
-    folder = tmp_path_factory.mktemp("many")
-    for seed in range(PICTURES):
-        (folder / f"{seed:02}.jpg").write_bytes(picture(seed))
-    for name, data in broken_files().items():
-        (folder / f"1_{name}").write_bytes(data)
-    return folder
-
-
-def files(out) -> dict[str, bytes]:
-    """Every file of an output but its manifest, which says when it was made."""
-    found = contents(OutputFolder.at(out))
-    manifest = json.loads(found.pop("manifest.json"))
-    return {**found, "manifest": json.dumps([manifest["variants"], manifest["failure_files"]])}
-
-
-class Run:
-    """A command, in a process of its own that may be told to kill itself."""
-
-    def __init__(self, folder: Path, photos: Path, out: Path, variants: str, *flags: str) -> None:
-        self.out, self._decoded = out, folder / f"{out.name}.decoded"
-        self._arguments = [
-            *("embed", str(photos), "--output", str(out), "--variants", variants),
-            *("--threads", str(THREADS), "--max-failure-rate", "1", *flags),
-        ]
-
-    @property
-    def decoded(self) -> int:
-        return self._decoded.stat().st_size if self._decoded.exists() else 0
-
-    def __call__(self, place: str = "listing", calls: int = 0) -> int:
-        how = map(str, (self._decoded, place, calls, CHUNK, TASK))
-        driver = [sys.executable, "-m", "tests.killed_run", *how]
-        root = Path(__file__).resolve().parents[2]
-        done = subprocess.run(
-            [*driver, *self._arguments], cwd=root, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        return done.returncode
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_any_moment_a_run_ends_as_if_it_had_not_been(
-    many, tiny_tf2, tiny_hub, tmp_path, seed
-):
-    variants = f"v={tiny_tf2},w={tiny_hub}"
-    undisturbed = Run(tmp_path, many, tmp_path / "undisturbed", variants)
-    assert undisturbed() == 0
-    run = Run(tmp_path, many, tmp_path / "killed", variants)
-    rng = random.Random(seed)
-    expected, allowed, kills = files(undisturbed.out), undisturbed.decoded, 0
-    for place in PLACES:
-        code = run(place, rng.randint(1, MOST_CALLS.get(place, 5)))
-        if code == 0:  # it ended before it came to that
-            assert files(run.out) == expected
-            shutil.rmtree(run.out)
-            allowed += undisturbed.decoded
-        kills += code != 0
-    assert kills >= 10
-    if not (run.out / "manifest.json").exists() or (run.out / ".unfinished").exists():
-        assert run() == 0
-    assert files(run.out) == expected
-    assert run.decoded <= allowed + kills * THREADS * TASK
+from tests.pipelines.conftest import MANY, embed, failures, files
+from transforms import chunk_embedder, embedding_plan, write_embeddings
 
 
 @pytest.fixture
-def counted(monkeypatch) -> list[int]:
-    """The sizes of the files that are decoded; chunks of eight, tasks of two."""
-    sizes: list[int] = []
-    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", CHUNK)
-    monkeypatch.setattr(chunk_embedder, "TASK_PICTURES", TASK)
-    real = model_inputs.prepare_picture
-
-    def prepare(data, into):
-        sizes.append(len(data))
-        return real(data, into)
-
-    monkeypatch.setattr(model_inputs, "prepare_picture", prepare)
-    return sizes
+def counted(decoded, monkeypatch) -> list[int]:
+    """The sizes of the files that are decoded, in chunks of eight and tasks of two."""
+    monkeypatch.setattr(embedding_plan, "CHUNK_FILES", 8)
+    monkeypatch.setattr(chunk_embedder, "TASK_PICTURES", 2)
+    return decoded
 
 
 class Stopped(Exception):
@@ -259,11 +162,11 @@ def test_an_update_and_a_retry_are_carried_on(many, tiny_tf2, tmp_path, stop, co
     for seed in range(50, 80):
         (photos / f"{seed}.jpg").write_bytes(picture(seed))
     first = stop(photos, out, "--update", parts=3, **options)
-    assert len(EmbeddingDataset.open(str(out))) == PICTURES
+    assert len(EmbeddingDataset.open(str(out))) == MANY
     counted.clear()
     assert embed(photos, out, "--update", *FLAGS, **options) == 0
     assert first + len(counted) == 30
-    assert len(EmbeddingDataset.open(str(out))) == PICTURES + 30
+    assert len(EmbeddingDataset.open(str(out))) == MANY + 30
 
     broken = list(broken_files())
     for seed, name in enumerate(broken[:4]):
@@ -273,43 +176,3 @@ def test_an_update_and_a_retry_are_carried_on(many, tiny_tf2, tmp_path, stop, co
     assert embed(photos, out, "--retry-failures", *FLAGS, **options) == 0
     assert first + len(counted) == len(broken)
     assert [line["uri"] for line in failures(out)] == [str(photos / f"1_{broken[4]}")]
-
-
-def _workers_of(launcher: int) -> list[int]:
-    """Beam's worker processes: the grandchildren of a process that runs them."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    return [pid for pid, parent in parents.items() if launcher in (parent, parents.get(parent))]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="worker processes are found in /proc"
-)
-def test_a_worker_that_is_killed_ends_the_run_and_loses_nothing(many, tiny_tf2, tmp_path):
-    arguments = [
-        *("embed", str(many), "--output", str(tmp_path / "out"), "--variants", f"v={tiny_tf2}"),
-        *(*FLAGS, "--direct_num_workers", "2", "--direct_running_mode", "multi_processing"),
-    ]
-    code = "import sys; from pipelines.command_line import main; sys.exit(main(sys.argv[1:]))"
-    launcher = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=Path(__file__).resolve().parents[2],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while launcher.poll() is None and not (workers := _workers_of(launcher.pid)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    _, shown = launcher.communicate(timeout=60)
-    assert launcher.returncode == 1
-    assert "a worker process was killed" in shown
-    assert "the same command carries on" in shown
-    assert main(arguments[:-4]) == 0
-    assert len(EmbeddingDataset.open(str(tmp_path / "out"))) == PICTURES

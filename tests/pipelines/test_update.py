@@ -10,23 +10,9 @@ from index.embedding_dataset import EmbeddingDataset
 from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
-from tests.conftest import contents, picture
-from tests.pipelines.conftest import embed, failures
-from transforms import embedding_plan, model_inputs
-
-
-@pytest.fixture
-def decoded(monkeypatch) -> list[int]:
-    """The sizes of the files that are decoded."""
-    sizes: list[int] = []
-    real = model_inputs.prepare_picture
-
-    def counted(data, sizes_):
-        sizes.append(len(data))
-        return real(data, sizes_)
-
-    monkeypatch.setattr(model_inputs, "prepare_picture", counted)
-    return sizes
+from tests.conftest import picture
+from tests.pipelines.conftest import embed, failures, files
+from transforms import embedding_plan
 
 
 @pytest.fixture
@@ -50,13 +36,6 @@ def rows(out, variant=None) -> dict[str, tuple]:
         for row, vector in zip(columns, dataset.vectors(), strict=True)
     }
     assert len(found) == len(columns), "a picture has two rows"
-    return found
-
-
-def files(out) -> dict[str, bytes]:
-    """Every file of an output but its manifest, which says when it was made."""
-    found = contents(OutputFolder.at(out))
-    del found["manifest.json"]
     return found
 
 
