@@ -8,9 +8,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from index.errors import ArtifactDamaged, OutputExists
-from index.manifest import EmbeddingsManifest, sealed, unsealed
-from index.output_folder import EMBEDDINGS, FAILURES, OutputFolder, variant_partition
+from index.errors import ArtifactDamaged, ArtifactError, OutputExists
+from index.manifest import EmbeddingsManifest, StoredFile, sealed, unsealed
+from index.output_folder import EMBEDDINGS, FAILURES, MANIFEST, OutputFolder, variant_partition
 
 UNFINISHED: Final = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
 REPLACED: Final = ".replaced"
@@ -24,12 +24,14 @@ class Publication(BaseModel):
     Attributes:
         manifest: of the embeddings; files that it lists and that are not below UNFINISHED stand in the
             output already.
+        command: what was asked for; the same command again has nothing left to do.
         stale: what was derived from embeddings that are replaced.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: EmbeddingsManifest
+    command: str = ""
     stale: tuple[str, ...] = ()
 
 
@@ -44,38 +46,72 @@ def publish_embeddings(output: OutputFolder, publication: Publication) -> None:
     _carry_through(output, publication)
 
 
-def settle_embeddings(output: OutputFolder) -> bool:
-    """Complete a publication that was cut short; gives whether there was one."""
-    unfinished = output.folder(UNFINISHED)
+def settle_embeddings(output: OutputFolder) -> Publication | None:
+    """Complete a publication that was cut short, and give it; None where there was none.
+
+    One whose files were damaged meanwhile is given up: what is whole of it counts as an attempt.
+    """
+    left = _read_publication(output.folder(REPLACED))
     if output.exists(REPLACED):
         output.delete(REPLACED)
-        return True
-    if not unfinished.exists(PUBLICATION):
-        return False
-    try:
-        publication = Publication.model_validate_json(unsealed(unfinished, PUBLICATION))
-    except (ArtifactDamaged, ValidationError):
-        raise ArtifactDamaged(
-            f"{unfinished.path(PUBLICATION)} is damaged; remove it, and the same command makes it anew"
-        ) from None
+        return left
+    publication = _read_publication(output.folder(UNFINISHED))
+    if publication is None:
+        output.folder(UNFINISHED).delete(PUBLICATION)
+        return None
+    if not _is_whole(output, publication):
+        output.folder(UNFINISHED).delete(PUBLICATION)
+        return None
     _carry_through(output, publication)
+    return publication
+
+
+def _read_publication(folder: OutputFolder) -> Publication | None:
+    try:
+        return Publication.model_validate_json(unsealed(folder, PUBLICATION))
+    except (ArtifactError, ValidationError):
+        return None
+
+
+def _places(manifest: EmbeddingsManifest) -> dict[str, dict[str, StoredFile]]:
+    """The files of a manifest, by the folder they belong in and their name."""
+    places = {FAILURES: {file.name: file for file in manifest.failure_files}}
+    for name, record in manifest.variants.items():
+        place = f"{EMBEDDINGS}/{variant_partition(name)}"
+        places[place] = {part.name: part for part in record.parts}
+    return places
+
+
+def _is_whole(output: OutputFolder, publication: Publication) -> bool:
+    """Whether every file of a publication is what was written, wherever it is by now."""
+    for place, files in _places(publication.manifest).items():
+        staged = _staged(output, place)
+        for name, file in files.items():
+            try:
+                file.read_from(output.folder(staged.get(name, place)))
+            except ArtifactError:
+                return False
     return True
 
 
+def _staged(output: OutputFolder, place: str) -> dict[str, str]:
+    """Where below UNFINISHED the files are that belong in a folder of the output, by their names."""
+    runs = output.folder(UNFINISHED).names()
+    folders = [f"{UNFINISHED}/{place}", *(f"{UNFINISHED}/{run}/{place}" for run in runs)]
+    return {name: folder for folder in folders for name in output.folder(folder).names()}
+
+
 def _carry_through(output: OutputFolder, publication: Publication) -> None:
-    manifest = publication.manifest
-    listed = {FAILURES: {file.name for file in manifest.failure_files}}
-    for name, record in manifest.variants.items():
-        listed[f"{EMBEDDINGS}/{variant_partition(name)}"] = {part.name for part in record.parts}
-    for place, names in listed.items():
-        _bring(output, place, names)
-    manifest.write(output)
+    places = _places(publication.manifest)
+    for place, files in places.items():
+        _bring(output, place, set(files))
+    publication.manifest.write(output)
 
     standing = [f"{EMBEDDINGS}/{name}" for name in output.folder(EMBEDDINGS).names()]
     for place in (*standing, FAILURES):  # what is not called as we call things is not ours
         folder = output.folder(place)
         for name in folder.names():
-            if name.startswith(PART) and name not in listed.get(place, ()):
+            if name.startswith(PART) and name not in places.get(place, {}):
                 folder.delete(name)
         if folder.is_empty():
             output.delete(place)
@@ -83,31 +119,33 @@ def _carry_through(output: OutputFolder, publication: Publication) -> None:
         output.delete(EMBEDDINGS)
     for name in publication.stale:
         output.delete(name)
+    for name in output.names():
+        if name.startswith(f".{MANIFEST}."):  # a run that was killed while it wrote one
+            output.delete(name)
     output.move(UNFINISHED, REPLACED)  # a folder is not deleted in one step
     output.delete(REPLACED)
 
 
 def _bring(output: OutputFolder, place: str, names: set[str]) -> None:
-    """Move files into a folder of the output from wherever below UNFINISHED they are."""
-    unfinished = output.folder(UNFINISHED)
-    missing = names - set(output.folder(place).names())
+    """Move files into a folder of the output from wherever below UNFINISHED they are.
+
+    One that stands there already under the same name is replaced: it may be a damaged one.
+    """
     gathered = f"{UNFINISHED}/{place}"
-    for run in unfinished.names():
-        for name in missing.intersection(unfinished.folder(run, place).names()):
-            output.move(f"{UNFINISHED}/{run}/{place}/{name}", f"{gathered}/{name}")
-    missing -= set(output.folder(gathered).names())
+    for name, folder in _staged(output, place).items():
+        if name in names and folder != gathered:
+            output.move(f"{folder}/{name}", f"{gathered}/{name}")
+    brought = output.folder(gathered).names()
+    missing = names - set(brought) - set(output.folder(place).names())
     if missing:
         raise ArtifactDamaged(
             f"{output.root} cannot be published: {len(missing)} files of {place} are gone, such as "
-            f"{min(missing)}; remove {unfinished.path(PUBLICATION)}, and the same command makes "
-            "them again"
+            f"{min(missing)}; the same command makes them again"
         )
-    if not output.exists(gathered):
-        return
-    if not output.exists(place):
+    if brought and not output.exists(place):
         output.move(gathered, place)  # whoever reads the folder itself sees all of it or nothing
         return
-    for name in output.folder(gathered).names():
+    for name in brought:
         output.move(f"{gathered}/{name}", f"{place}/{name}")
 
 
@@ -122,13 +160,13 @@ def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterato
     """
     partition = variant_partition(variant)
     replaced = f"{REPLACED}-{partition}"
-    if parent.exists(partition):
-        parent.delete(replaced)
-    elif parent.exists(replaced):
-        parent.move(replaced, partition)
+    if parent.exists(replaced) and not parent.exists(partition):
+        made = f"{UNFINISHED}/{partition}"
+        parent.move(made if parent.exists(f"{made}/{MANIFEST}") else replaced, partition)
+    parent.delete(replaced)
+    parent.delete(UNFINISHED)
     if parent.exists(partition) and not overwrite:
         raise OutputExists(f"{parent.path(partition)} is finished; pass --overwrite to replace it")
-    parent.delete(UNFINISHED)
     staged = parent.folder(UNFINISHED)
     try:
         yield staged.folder(partition)

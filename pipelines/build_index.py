@@ -38,12 +38,13 @@ class BuildIndex:
         from index.embedding_dataset import EmbeddingDataset
         from index.output_folder import INDEX, OutputFolder, variant_partition
         from index.output_lock import only_writer
-        from index.publishing import replacing
+        from index.publishing import replacing, settle_embeddings
         from transforms.variants import stored_name
 
         output = OutputFolder.at(self.output)
         options = IndexOptions(self.max_memory, self.min_recall, self.factory)
         with only_writer(output):
+            settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             indexes, variant = output.folder(INDEX), dataset.space.variant
             with replacing(indexes, variant, overwrite=self.overwrite) as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from index.embedding_dataset import EmbeddingDataset
@@ -87,6 +87,15 @@ class EarlierWork:
                     f"{self.output.root} holds embeddings of {_told(name, other)}; say the same as "
                     "before, or pass --overwrite to make all of them anew"
                 )
+            for held, record in self.held.items():
+                for fact in ("vector_type", "precision"):  # each has one flag for all variants
+                    stands, wanted = getattr(record, fact), getattr(settings, fact)
+                    if name not in self.held and stands != wanted:
+                        raise RunMismatch(
+                            f"{self.output.root} holds embeddings of "
+                            f"{_told(held, (fact, stands, wanted))}; all variants of an output "
+                            "have the same"
+                        )
         for _, stored in self.attempts:
             if difference := _difference(stored, asked):
                 raise RunMismatch(
@@ -119,10 +128,10 @@ class EarlierWork:
         attempted = [ComputedRows.of_attempt(*attempt) for attempt in self.attempts]
         for source in (*published, *attempted):
             work.take_rows(source)
+        for source in reversed(attempted):  # what was tried last is known best
+            work.take_failures(source)
         for source in published:
             work.take_failures(source, retry=retry)
-        for source in attempted:
-            work.take_failures(source)
         for attempt, _ in self.attempts:
             for name in attempt.tasks():
                 with contextlib.suppress(ArtifactError):  # damaged: computed again
@@ -135,7 +144,7 @@ class EarlierWork:
                 )
         return work
 
-    def dead_letters(self, listing: Listing) -> Listing:
+    def only_dead_letters(self, listing: Listing) -> Listing:
         """The listing as it would be had nothing changed but the pictures that could not be used."""
         if self.published is None:
             raise OutputMissing(
@@ -144,13 +153,34 @@ class EarlierWork:
         failures = ComputedRows.of_output(self.output, self.published).failures
         files = {one.uri: FileReference(one.uri, one.bytes, one.modified_s) for one in failures}
         failed = set(files)
-        for name in self.held:
-            files |= {file.uri: file for file in _stored_files(self.output, name)}
+        files |= {file.uri: file for file in self._stored_files()}
         files |= {file.uri: file for file in listing.files if file.uri in failed}
         unlistable = tuple(failure for failure in listing.failures if failure.uri in failed)
         for failure in unlistable:
             del files[failure.uri]
         return Listing(tuple(files.values()), unlistable)
+
+    def with_unreachable(self, listing: Listing) -> Listing:
+        """The listing, with what is known of folders that could not be listed: it may well be there."""
+        below = tuple(f"{failure.uri}/" for failure in listing.failures)
+        if not below:
+            return listing
+        listed = {file.uri for file in listing.files}
+        lost = [file for file in self._stored_files() if file.uri.startswith(below)]
+        kept = {file.uri: file for file in lost if file.uri not in listed}
+        return Listing((*listing.files, *kept.values()), listing.failures)
+
+    def _stored_files(self) -> Iterator[FileReference]:
+        """The files that there are finished rows of, as they were."""
+        for variant in self.held:
+            table = EmbeddingDataset.open(self.output, variant).pictures()
+            seconds = [
+                None if time is None else time / 1_000_000
+                for time in table.column("modified").cast("int64").to_pylist()
+            ]
+            columns = [table.column(name).to_pylist() for name in ("uri", "bytes", "content_hash")]
+            for uri, size, content_hash, modified_s in zip(*columns, seconds, strict=True):
+                yield FileReference(uri, size, modified_s, content_hash)
 
 
 def _difference(
@@ -168,17 +198,6 @@ def _difference(
 def _told(name: str, difference: tuple[str, object, object]) -> str:
     fact, stored, asked = difference
     return f"variant {name!r} with {fact} {stored!r}, this run has {asked!r}"
-
-
-def _stored_files(output: OutputFolder, variant: str) -> list[FileReference]:
-    """The files that a variant has rows of, as they were."""
-    table = EmbeddingDataset.open(output, variant).pictures()
-    seconds = [
-        None if time is None else time / 1_000_000
-        for time in table.column("modified").cast("int64").to_pylist()
-    ]
-    columns = (table.column("uri").to_pylist(), table.column("bytes").to_pylist(), seconds)
-    return [FileReference(*row) for row in zip(*columns, strict=True)]
 
 
 def _published(output: OutputFolder) -> EmbeddingsManifest | None:

@@ -5,13 +5,22 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from index.errors import PipelineFailed, UsageError
 from index.manifest import EmbeddingsManifest, VariantRecord
-from index.output_folder import ARTIFACTS, DUPLICATES, FAILURES, INDEX, OutputFolder
+from index.output_folder import (
+    ARTIFACTS,
+    DUPLICATES,
+    EMBEDDINGS,
+    FAILURES,
+    INDEX,
+    OutputFolder,
+    variant_partition,
+)
 from index.output_lock import LOCK, only_writer
 from index.publishing import (
     REPLACED,
@@ -84,15 +93,18 @@ class EmbedImages(ModuleFlags):
         parse_variants(self.variants)  # a wrong name is told before anything is touched
         options = start_beam(self.beam_args)
         with only_writer(output, create=True):
-            # A run that was killed while it published has done its work: this one only checks it.
-            was_published = settle_embeddings(output)
-            keep = self.update or self.retry_failures or was_published
+            settled = settle_embeddings(output)
+            if settled and settled.command == self._command:  # killed while it was published
+                return self._report(settled.manifest, {}, output)
+            keep = self.update or self.retry_failures
             earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
             own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
             listing = list_images(self.inputs, apart_from=own)
             if self.retry_failures and not self.update:
-                listing = earlier.dead_letters(listing)
+                listing = earlier.only_dead_letters(listing)
+            elif keep:
+                listing = earlier.with_unreachable(listing)
             threads = self.worker_threads(options)
             used = {} if self.overwrite else earlier.settings
             engines = self.load_engines(modules, threads, used)
@@ -110,11 +122,21 @@ class EmbedImages(ModuleFlags):
             if chunks:
                 self._run_pipeline(options, attempt, chunks, engines, threads)
             variants = {**earlier.held, **records}
-            manifest = self._describe(variants, listing, work, attempt)
+            # What is only tried again is what was asked for before.
+            inputs = (
+                self.inputs if self.update or not earlier.published else earlier.published.inputs
+            )
+            manifest = self._describe(variants, inputs, listing, work, attempt)
             stale = (INDEX, DUPLICATES) if self.overwrite else ()
-            publish_embeddings(output, Publication(manifest=manifest, stale=stale))
-        facts = self._changes(listing, work, chunks)
-        return self._report(manifest, facts, modules, output)
+            publication = Publication(manifest=manifest, command=self._command, stale=stale)
+            publish_embeddings(output, publication)
+        return self._report(manifest, self._changes(listing, work, chunks), output)
+
+    @property
+    def _command(self) -> str:
+        """What decides the result, to tell whether a run that was killed was the same."""
+        decisive = dataclasses.replace(self, beam_args=(), threads=None, batch_size=None)
+        return repr(decisive)
 
     def _records(self, engines: Iterable[Engine]) -> dict[str, VariantRecord]:
         """What is known of every variant before its rows are."""
@@ -188,28 +210,31 @@ class EmbedImages(ModuleFlags):
     def _describe(
         self,
         variants: Mapping[str, VariantRecord],
+        inputs: Sequence[str],
         listing: Listing,
         work: FinishedWork,
         attempt: Attempt,
     ) -> EmbeddingsManifest:
         """The manifest of all that stands: rows of earlier runs, and of this one."""
+        from transforms.computed_rows import StandingPart, settle_parts
         from transforms.dead_letters import write_dead_letters
 
         chunks = attempt.records()
         described = {}
         for name, record in variants.items():
-            parts = [part.settled(attempt.folder) for part in work.parts.get(name, ())]
-            parts += [chunk.parts[name] for chunk in chunks if name in chunk.parts]
-            described[name] = record.model_copy(
-                update={
-                    "rows": sum(part.rows or 0 for part in parts),
-                    "parts": tuple(sorted(parts, key=lambda part: part.name)),
-                }
-            )
-        failures = [*listing.failures, *work.failures]
-        failures += [failure for chunk in chunks for failure in chunk.failures]
+            folder = attempt.folder.folder(EMBEDDINGS, variant_partition(name))
+            written = [
+                StandingPart(folder, chunk.parts[name], record)
+                for chunk in chunks
+                if name in chunk.parts
+            ]
+            parts = settle_parts([*work.parts.get(name, ()), *written], attempt.folder)
+            rows = sum(part.rows or 0 for part in parts)
+            described[name] = record.model_copy(update={"rows": rows, "parts": parts})
+        failed = [*work.failures, *(failure for chunk in chunks for failure in chunk.failures)]
+        failures = [*listing.failures, *work.as_they_are(failed)]
         return EmbeddingsManifest(
-            inputs=tuple(self.inputs),
+            inputs=tuple(inputs),
             pictures=len(work.files) + len(listing.failures),
             failures=len({failure.uri for failure in failures}),
             failure_files=write_dead_letters(attempt.folder, failures),
@@ -221,12 +246,14 @@ class EmbedImages(ModuleFlags):
     ) -> dict[str, str]:
         """What a run that did not begin with nothing found, for its report."""
         if self.update:
-            removed = work.gone - {failure.uri for failure in listing.failures}
+            unlisted = {failure.uri for failure in listing.failures}
+            gone = work.gone_rows | work.gone_failures
+            failed_before = unlisted & work.gone_failures - work.gone_rows
             counts = {
-                "added": (~work.known).sum(),
-                "changed": work.changed.sum(),
-                "removed": len(removed),
-                "unchanged": (work.known & ~work.changed).sum(),
+                "added": (~work.known).sum() + len(unlisted - gone),
+                "changed": work.changed.sum() + len(unlisted & work.gone_rows),
+                "removed": len(gone - unlisted),
+                "unchanged": (work.known & ~work.changed).sum() + len(failed_before),
             }
             return {name: f"{int(count):,}" for name, count in counts.items()}
         standing = len(work.files) - sum(len(chunk.files) for chunk in chunks)
@@ -236,17 +263,14 @@ class EmbedImages(ModuleFlags):
         self,
         manifest: EmbeddingsManifest,
         changes: Mapping[str, str],
-        modules: tuple[ModuleFolder, ...],
         output: OutputFolder,
     ) -> JobReport:
         rate = manifest.failures / manifest.pictures
         facts = {"pictures": f"{manifest.pictures:,}", **changes}
-        for module in modules:
-            record = manifest.variants[module.variant.name]
-            width = record.space.num_features
-            facts[module.variant.name] = (
-                f"{record.rows:,} rows of width {width}; module from the {module.found}, "
-                f"run by {record.engine} in {record.precision}"
+        for name, record in manifest.variants.items():
+            facts[name] = (
+                f"{record.rows:,} rows of width {record.space.num_features}; module from "
+                f"{record.space.handle}, run by {record.engine} in {record.precision}"
             )
         facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
         if manifest.failures:

@@ -19,7 +19,7 @@ from index.duplicate_groups import (
 from index.manifest import DuplicatesManifest, StoredFile
 from index.output_folder import DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
-from index.publishing import replacing
+from index.publishing import replacing, settle_embeddings
 from pipelines.job import JobReport, above_zero, flag
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class FindDuplicates:
         start_beam()  # its filesystems read pictures for the report
         output = OutputFolder.at(self.output)
         with only_writer(output):
+            settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             groups, variant = output.folder(DUPLICATES), dataset.space.variant
             with replacing(groups, variant, overwrite=self.overwrite) as folder:

@@ -108,17 +108,17 @@ class Attempt:
         Raises:
             ArtifactDamaged: it is not what was written.
         """
-        unfinished = OutputFolder(self.folder.filesystem, self.folder.root.rpartition("/")[0])
-        data = unfinished.read(name)
+        data = self._unfinished.read(name)
         if f"{_digest(data)}.arrow" != name.rpartition("/")[2]:
-            raise ArtifactDamaged(f"{unfinished.path(name)} is not what was written there")
+            raise ArtifactDamaged(f"{self._unfinished.path(name)} is not what was written there")
         return EmbeddedTask.decode(data)
 
     def write_record(self, record: ChunkRecord) -> None:
-        """Say that a chunk is complete; its tasks are not needed any more."""
+        """Say that a chunk is complete; its tasks are not needed any more, but by a later attempt."""
         chunk = f"{record.number:05}"
         self.folder.folder(CHUNKS).write(f"{chunk}.json", record.model_dump_json().encode())
-        self.folder.folder(TASKS).delete(chunk)
+        if max(self._unfinished.names()) == self._name:
+            self.folder.folder(TASKS).delete(chunk)
 
     def records(self) -> list[ChunkRecord]:
         """The chunks that are complete, by their numbers; a damaged record is none."""
@@ -129,6 +129,10 @@ class Attempt:
                 with contextlib.suppress(ArtifactError, ValidationError):
                     records.append(ChunkRecord.model_validate_json(folder.read(name)))
         return sorted(records, key=lambda record: record.number)
+
+    @property
+    def _unfinished(self) -> OutputFolder:
+        return OutputFolder(self.folder.filesystem, self.folder.root.rpartition("/")[0])
 
     @property
     def _name(self) -> str:

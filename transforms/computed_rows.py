@@ -19,6 +19,10 @@ from transforms.dead_letters import read_dead_letters
 from transforms.elements import Failure
 
 UNKNOWN: Final = np.iinfo(np.int64).min  # a size or a time that nobody knows
+SMALL_ROWS: Final = 64
+MOST_SMALL: Final = 32
+JOINED_ROWS: Final = 256
+JOINED_PARTS: Final = 1024  # in memory at once
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,52 @@ class StandingPart:
     rows: NDArray[np.int64] | None = None
     modified: NDArray[np.int64] | None = None
 
-    def settled(self, folder: OutputFolder) -> StoredFile:
-        """The part as it is to be published: itself, or its rows that stand, written below `folder`."""
-        if self.rows is None:
-            return self.file
+    def table(self) -> pa.Table:
+        """The rows that stand: PICTURE_SCHEMA and `embedding`."""
         space, vector_type = self.settings.space, self.settings.vector_type
-        table = read_part(self.folder, self.file, space, vector_type).take(pa.array(self.rows))
+        table = read_part(self.folder, self.file, space, vector_type)
+        if self.rows is None:
+            return table
         times = pa.array(self.modified, pa.int64(), mask=self.modified == UNKNOWN)
         place = PICTURE_SCHEMA.get_field_index("modified")
-        pictures = table.select(PICTURE_SCHEMA.names).set_column(
-            place, PICTURE_SCHEMA.field(place), times.cast(PICTURE_SCHEMA.field(place).type)
+        column = times.cast(PICTURE_SCHEMA.field(place).type)
+        return table.take(pa.array(self.rows)).set_column(
+            place, PICTURE_SCHEMA.field(place), column
         )
-        data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
-        stem = PART + self.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
-        file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
-        folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
-        return file
+
+    def __len__(self) -> int:
+        return (self.file.rows or 0) if self.rows is None else len(self.rows)
+
+
+def settle_parts(parts: Sequence[StandingPart], folder: OutputFolder) -> tuple[StoredFile, ...]:
+    """The files that hold the rows of parts, in the order of their names; what is new is below `folder`.
+
+    Parts of which all rows stand are taken as they are. Where more than MOST_SMALL have few rows, as
+    after many small updates, those are joined, in the order of their URIs.
+    """
+    ordered = sorted(parts, key=lambda part: part.file.name)
+    small = [part for part in ordered if len(part) <= SMALL_ROWS]
+    joined = small if len(small) > MOST_SMALL else []
+    settled = []
+    for part in ordered:
+        if joined and len(part) <= SMALL_ROWS:
+            continue
+        is_whole = part.rows is None
+        settled.append(part.file if is_whole else _write(part.table(), part, folder))
+    for start in range(0, len(joined), JOINED_PARTS):
+        some = joined[start : start + JOINED_PARTS]
+        table = pa.concat_tables([part.table() for part in some]).sort_by("uri")
+        for row in range(0, len(table), JOINED_ROWS):
+            settled.append(_write(table.slice(row, JOINED_ROWS), some[0], folder))
+    return tuple(sorted(settled, key=lambda file: file.name))
+
+
+def _write(table: pa.Table, like: StandingPart, folder: OutputFolder) -> StoredFile:
+    """A part of these rows, numbered as another."""
+    space, vector_type = like.settings.space, like.settings.vector_type
+    pictures = table.select(PICTURE_SCHEMA.names)
+    data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
+    stem = PART + like.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
+    file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
+    folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
+    return file

@@ -28,11 +28,13 @@ class FileReference:
         uri: its absolute path, or its gs:// or s3:// URI.
         bytes: its size as listed; None where it was not listed.
         modified_s: when it was last changed, seconds since 1970 UTC; None where not known.
+        content_hash: sha256 of its bytes where that is known without reading them.
     """
 
     uri: str
     bytes: int | None = None
     modified_s: float | None = None
+    content_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Failure:
         variant: that it could not be used for; None for all.
         bytes: the file's size when it was tried; None where not known.
         modified_s: when the file was last changed, seconds since 1970 UTC; None where not known.
+        content_hash: sha256 of the file's bytes, in hexadecimal; None where they could not be read.
     """
 
     uri: str
@@ -56,6 +59,7 @@ class Failure:
     variant: str | None = None
     bytes: int | None = None
     modified_s: float | None = None
+    content_hash: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """A listing, and what earlier runs have computed -> what stands, and what is still to compute.
 
 A row stands when its file is listed with the size and the time of change that the row holds. Where the
-size is the same and the time another, or one of them is not known, the file's content decides. A failure
-stands when neither has changed. What stands is not computed again; what does not is left out.
+size is the same and the time another, or one of them is not known, the file's content decides. So it is
+with failures; one of a file that could not be read stands when nothing is known to have changed. What
+stands is not computed again; what does not is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,13 +42,14 @@ class FinishedWork:
         variants: the names of those that every file is to have a row for.
         content_hashes: settles doubts.
         done: bool [files, variants]: there is a row, or a failure that stands.
+        rows: bool [files, variants]: there is a row.
         parts: by the variant's name.
         failures: that stand.
         tasks: of chunks that are not complete: the name, the position of the first picture, and the
             variants of each.
         known: bool [files]: the finished embeddings have a row or a failure of the file.
         changed: bool [files]: it was of other content.
-        gone: URIs that they know, and that are not listed any more.
+        gone_rows, gone_failures: URIs that they have something of, and that are not listed any more.
     """
 
     files: Sequence[FileReference]
@@ -55,10 +58,12 @@ class FinishedWork:
     parts: dict[str, list[StandingPart]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     tasks: list[tuple[str, int, Sequence[str]]] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)
+    gone_rows: set[str] = field(default_factory=set)
+    gone_failures: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.done = np.zeros((len(self.files), len(self.variants)), bool)
+        self.rows = self.done.copy()
         self.known = np.zeros(len(self.files), bool)
         self.changed = np.zeros(len(self.files), bool)
         self._uris = pa.array([file.uri for file in self.files], pa.string())
@@ -82,13 +87,13 @@ class FinishedWork:
                 listed = positions >= 0
                 self.known[positions[listed]] = True
                 self.changed[positions[listed & ~stands]] = True
-                self.gone.update(table.column("uri").filter(pa.array(~listed)).to_pylist())
+                self.gone_rows.update(table.column("uri").filter(pa.array(~listed)).to_pylist())
             mine = np.flatnonzero(stands)
             mine = mine[~self.done[positions[mine], column]]
             first = np.unique(positions[mine], return_index=True)[1]
             taken = np.zeros(len(table), bool)
             taken[mine[first]] = True
-            self.done[positions[taken], column] = True
+            self.done[positions[taken], column] = self.rows[positions[taken], column] = True
 
             renewed = modified != _integers(table.column("modified"))
             start = 0
@@ -105,21 +110,49 @@ class FinishedWork:
 
     def take_failures(self, source: ComputedRows, *, retry: bool = False) -> None:
         """Keep the failures of a source that stand, unless their pictures are to be tried again."""
-        positions = self._positions([failure.uri for failure in source.failures])
-        for failure, position in zip(source.failures, positions.tolist(), strict=True):
-            unchanged = position >= 0 and _is_unchanged(failure, self.files[position])
-            if source.published and position < 0:
-                self.gone.add(failure.uri)
-            elif source.published:
+        positions = self._positions([failure.uri for failure in source.failures]).tolist()
+        self._hash(
+            [
+                at
+                for at, one in zip(positions, source.failures, strict=True)
+                if at >= 0 and self._is_doubtful(one, at)
+            ]
+        )
+        for failure, position in zip(source.failures, positions, strict=True):
+            if position < 0:
+                if source.published:
+                    self.gone_failures.add(failure.uri)
+                continue
+            file = self.files[position]
+            stands = _is_unchanged(failure, file) or (
+                self._is_doubtful(failure, position)
+                and self._hashes[position] == failure.content_hash
+            )
+            if source.published:
                 self.known[position] = True
-                self.changed[position] |= not unchanged
-            if retry or not unchanged:
+                self.changed[position] |= not stands
+            if retry or not stands:
                 continue
             named = [name for name in self.variants if failure.variant in (None, name)]
             columns = [self.variants.index(name) for name in named]
             if not self.done[position, columns].all():
                 self.done[position, columns] = True
-                self.failures.append(failure)
+                modified_s = failure.modified_s if file.modified_s is None else file.modified_s
+                self.failures.append(dataclasses.replace(failure, modified_s=modified_s))
+
+    def as_they_are(self, failures: Iterable[Failure]) -> list[Failure]:
+        """Failures said to be of all variants, but of the variants that have no row where some do."""
+        told = []
+        failures = list(failures)
+        positions = self._positions([failure.uri for failure in failures]).tolist()
+        for failure, position in zip(failures, positions, strict=True):
+            if failure.variant is None and position >= 0 and self.rows[position].any():
+                for name, has_row in zip(self.variants, self.rows[position], strict=True):
+                    if not has_row:
+                        told.append(dataclasses.replace(failure, variant=name))
+            else:
+                told.append(failure)
+        return told
 
     def missing(self) -> Mapping[str, int]:
         """How many files lack a row of each variant that lacks some."""
@@ -188,10 +221,17 @@ class FinishedWork:
         return stands, np.where(renewed, times, modified), positions
 
     def _hash(self, positions: Sequence[int]) -> None:
-        """Read files, each once."""
-        unread = sorted({position for position in positions if position not in self._hashes})
+        """Find out the content of files, each once; read those of which it is not known."""
+        wanted = sorted({position for position in positions if position not in self._hashes})
+        self._hashes.update({position: self.files[position].content_hash for position in wanted})
+        unread = [position for position in wanted if self._hashes[position] is None]
         hashes = self.content_hashes([self.files[position].uri for position in unread])
         self._hashes.update(zip(unread, hashes, strict=True))
+
+    def _is_doubtful(self, failure: Failure, position: int) -> bool:
+        file = self.files[position]
+        may_be_same = failure.content_hash is not None and file.bytes in (None, failure.bytes)
+        return may_be_same and not _is_unchanged(failure, file)
 
     def _positions(self, uris: Any) -> NDArray[np.int64]:
         """Where files stand in the listing; -1 where they do not."""

@@ -16,7 +16,9 @@ from index.errors import NoPictures, UsageError
 from transforms.elements import Failure, FileReference, Listing
 from transforms.local_files import (
     UNREADABLE_FOLDER,
+    FileIdentity,
     as_path,
+    identities,
     is_local,
     local_file,
     local_files_below,
@@ -41,11 +43,12 @@ def list_images(inputs: Sequence[str], *, apart_from: Sequence[str] = ()) -> Lis
     Raises:
         NoPictures: an input that matches nothing, or nothing at all.
     """
+    own = identities(apart_from)
     entries: dict[str, FileReference | Failure] = {}
     for name in inputs:
         if not name.strip():
             raise UsageError("an input is empty; name a file, a folder, a pattern or a list")
-        found = {entry.uri: entry for entry in _list_input(name)}
+        found = {entry.uri: entry for entry in _list_input(name, own)}
         if not found:
             raise NoPictures(
                 f"{name!r} matches no file; check the path (quote a pattern, so that the shell does "
@@ -66,40 +69,47 @@ def list_images(inputs: Sequence[str], *, apart_from: Sequence[str] = ()) -> Lis
     )
 
 
-def _list_input(name: str) -> Iterator[FileReference | Failure]:
+def _list_input(name: str, own: frozenset[FileIdentity]) -> Iterator[FileReference | Failure]:
     location = _absolute(name)
     if not _is_list(location):
-        yield from _match(location)
+        yield from _match(location, own)
         return
     for line in _lines(location):
         place = _absolute(line)
         if _GLOB.search(place) or (is_local(place) and os.path.lexists(place)):
-            yield from _match(place)
+            yield from _match(place, own)
         else:  # taken as it is: one that is gone fails when it is read
             yield FileReference(place)
 
 
-def _match(location: str) -> Iterator[FileReference | Failure]:
-    """The files that one path, folder or pattern names."""
+def _match(location: str, own: frozenset[FileIdentity]) -> Iterator[FileReference | Failure]:
+    """The files that one path, folder or pattern names, without our own."""
     if not is_local(location):
         yield from _match_remote(location)
     elif os.path.lexists(location) and not Path(location).is_dir():
         yield local_file(location)
     elif Path(location).is_dir():
-        yield from (entry for _, entry in local_files_below(location, hidden=False))
+        below = local_files_below(location, hidden=False, apart_from=own)
+        yield from (entry for _, entry in below)
     elif _GLOB.search(location):
-        yield from _match_local_pattern(location)
+        yield from _match_local_pattern(location, own)
 
 
-def _match_local_pattern(pattern: str) -> Iterator[FileReference | Failure]:
+def _match_local_pattern(
+    pattern: str, own: frozenset[FileIdentity]
+) -> Iterator[FileReference | Failure]:
     """The files that a pattern matches, and the folders on the way that cannot be read."""
     folder = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0] or "/"
     if not Path(folder).is_dir():
         return
     below = pattern[len(folder.rstrip("/")) + 1 :]
     max_depth = None if "**" in below else below.count("/")
-    expressions = [re.compile(FileSystem.translate_pattern(one)) for one in _expand_stars(pattern)]
-    for path, entry in local_files_below(folder, hidden=True, max_depth=max_depth):
+    try:
+        translated = map(FileSystem.translate_pattern, _expand_stars(pattern))
+        expressions = [re.compile(one) for one in translated]
+    except re.error as error:
+        raise UsageError(f"{pattern!r} is not a pattern: {error}") from error
+    for path, entry in local_files_below(folder, hidden=True, max_depth=max_depth, apart_from=own):
         is_folder = isinstance(entry, Failure) and entry.error == UNREADABLE_FOLDER
         if is_folder or any(expression.match(path) for expression in expressions):
             yield entry
@@ -132,7 +142,7 @@ def _expand_stars(pattern: str) -> list[str]:
     >>> _expand_stars("/a/**/*.jpg")
     ['/a/**/*.jpg', '/a/*.jpg']
     """
-    pieces = pattern.split("/**/")
+    pieces = re.sub(r"(/\*\*)+/", "/**/", pattern).split("/**/")
     joints = product(("/**/", "/"), repeat=len(pieces) - 1)
     return [
         pieces[0] + "".join(joint + piece for joint, piece in zip(choice, pieces[1:], strict=True))
@@ -142,7 +152,9 @@ def _expand_stars(pattern: str) -> list[str]:
 
 def _absolute(name: str) -> str:
     place = as_path(name)
-    return os.path.abspath(os.path.expanduser(place)) if is_local(place) else place
+    if not is_local(place):
+        return place
+    return re.sub("^//(?!/)", "/", os.path.abspath(os.path.expanduser(place)))
 
 
 def _is_list(location: str) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlparse
 
@@ -27,8 +28,25 @@ def as_path(uri: str) -> str:
     return unquote(urlparse(uri).path) if uri.startswith("file:///") else uri
 
 
+FileIdentity = tuple[int, int]  # its device and its number there, by whatever path it is reached
+
+
+def identities(paths: Iterable[str]) -> frozenset[FileIdentity]:
+    """Of those that are there."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found.append((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
 def local_files_below(
-    folder: str, *, hidden: bool, max_depth: int | None = None
+    folder: str,
+    *,
+    hidden: bool,
+    max_depth: int | None = None,
+    apart_from: frozenset[FileIdentity] = frozenset(),
 ) -> Iterator[tuple[str, FileReference | Failure]]:
     """Every entry below a folder that is not a folder, with its path as the system has it.
 
@@ -36,14 +54,15 @@ def local_files_below(
         folder: links in it are followed, except back to a folder that they stand in.
         hidden: whether to take names that begin with a dot.
         max_depth: how many folders deep to go; None for all.
+        apart_from: files and folders to pass over.
     """
-    waiting: list[tuple[str, frozenset[tuple[int, int]], int]] = [(folder, frozenset(), 0)]
+    waiting: list[tuple[str, frozenset[FileIdentity], int]] = [(folder, frozenset(), 0)]
     while waiting:
         place, above, depth = waiting.pop()
         try:
             status = os.stat(place)
             here = (status.st_dev, status.st_ino)
-            if here in above:
+            if here in above or here in apart_from:
                 continue
             with os.scandir(place) as entries:
                 ordered = sorted(entries, key=lambda entry: entry.name)
@@ -52,6 +71,8 @@ def local_files_below(
             continue
         for entry in ordered:
             if not hidden and entry.name.startswith("."):
+                continue
+            if apart_from and (status.st_dev, entry.inode()) in apart_from:
                 continue
             if not _is_folder(entry):
                 yield entry.path, local_file(entry.path)

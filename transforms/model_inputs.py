@@ -54,7 +54,8 @@ def failure_of(
     image: ImageFile, stage: FailedStage, error: str, message: str, variant: str | None = None
 ) -> Failure:
     """What became of a file that was read."""
-    return Failure(image.uri, stage, error, message, variant, len(image.data), image.modified_s)
+    size, modified_s, content_hash = len(image.data), image.modified_s, image.content_hash
+    return Failure(image.uri, stage, error, message, variant, size, modified_s, content_hash)
 
 
 def picture_table(pictures: Sequence[tuple[ImageFile, PreparedPicture]]) -> pa.Table:

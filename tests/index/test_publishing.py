@@ -6,6 +6,7 @@ from index.errors import ArtifactDamaged, OutputExists
 from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord
 from index.output_folder import OutputFolder
 from index.publishing import (
+    REPLACED,
     UNFINISHED,
     Publication,
     publish_embeddings,
@@ -118,8 +119,10 @@ def test_a_publication_cut_short_anywhere_is_carried_through(tmp_path, killed_at
         finished = True
     after = {f"a/{old[1].name}": b"stays", f"a/{a.name}": b"new", f"b/{b.name}": b"other"}
     assert embeddings(output) in (before, after)
-    begun = finished or output.exists(f"{UNFINISHED}/publication.json")
-    settle_embeddings(output)
+    begun = finished or any(
+        output.exists(f"{place}/publication.json") for place in (UNFINISHED, REPLACED)
+    )
+    assert settle_embeddings(output) == (publication if begun and not finished else None)
     if begun:
         left = contents(output)
         del left["manifest.json"]
@@ -131,11 +134,31 @@ def test_a_publication_cut_short_anywhere_is_carried_through(tmp_path, killed_at
     assert finished or killed_at < 39  # so every moment is among those tried
 
 
-def test_a_damaged_publication_is_named_with_its_cure(tmp_path):
+@pytest.mark.parametrize("damaged", ["publication.json", "0001/embeddings/variant=a/part"])
+def test_a_publication_that_was_damaged_meanwhile_is_given_up(tmp_path, damaged):
     output = OutputFolder.at(tmp_path)
-    output.folder(UNFINISHED).write("publication.json", b'{"manifest": 3')
-    with pytest.raises(ArtifactDamaged, match="remove it"):
-        settle_embeddings(output)
+    part = staged(output, "0001", "a", b"rows")
+    dying = OutputFolder(Dying(output.filesystem, 4), output.root)
+    with pytest.raises(Killed):
+        publish_embeddings(dying, Publication(manifest=manifest_of(a=(part,))))
+    assert output.exists(f"{UNFINISHED}/publication.json")
+    [file] = (path for path in tmp_path.glob(f"{UNFINISHED}/{damaged}*") if path.is_file())
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert settle_embeddings(output) is None
+    assert not output.exists("manifest.json")
+    assert not output.exists(f"{UNFINISHED}/publication.json")
+    assert output.exists(f"{UNFINISHED}/0001")
+
+
+def test_a_damaged_file_of_the_same_name_is_replaced(tmp_path):
+    output = OutputFolder.at(tmp_path)
+    publication = Publication(manifest=manifest_of(a=(staged(output, "0001", "a", b"rows"),)))
+    publish_embeddings(output, publication)
+    [part] = tmp_path.glob("embeddings/variant=a/part-*")
+    part.write_bytes(b"rowz")
+    staged(output, "0002", "a", b"rows")
+    publish_embeddings(output, publication)
+    assert list(embeddings(output).values()) == [b"rows"]
 
 
 def test_a_publication_without_its_parts_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from index.errors import ArtifactDamaged
 from index.manifest import StoredFile, VariantSettings
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
 from tests.conftest import picture_table, space
-from transforms.computed_rows import ComputedRows
+from transforms import computed_rows
+from transforms.computed_rows import ComputedRows, StandingPart, settle_parts
 from transforms.elements import Failure, FileReference
 from transforms.embedded_task import EmbeddedTask
 from transforms.finished_work import FinishedWork
@@ -61,7 +63,9 @@ def stands(row: State, listed: State) -> bool:
 
 
 def fails_still(failure: State, listed: State) -> bool:
-    return (failure.bytes, failure.modified_s) == (listed.bytes, listed.modified_s)
+    if (failure.bytes, failure.modified_s) == (listed.bytes, listed.modified_s):
+        return True
+    return listed.bytes in (failure.bytes, None) and failure.content == listed.content
 
 
 def microseconds(seconds: float | None) -> int | None:
@@ -96,7 +100,10 @@ def write_source(
         SETTINGS,
         parts,
         [
-            Failure(uri, "decode", str(number), "m", variant, state.bytes, state.modified_s)
+            Failure(
+                *(uri, "decode", str(number), "m", variant),
+                *(state.bytes, state.modified_s, state.content),
+            )
             for (uri, variant), state in failures.items()
         ],
         published,
@@ -135,9 +142,8 @@ def test_what_stands_is_what_the_rules_say(listing, published, attempts, retry):
         found = {}
         for name, parts in work.parts.items():
             for part in parts:
-                file, made = part.settled(root.folder("new")), root.folder("new", EMBEDDINGS)
-                holder = part.folder if part.rows is None else made.folder(variant_partition(name))
-                table = read_part(holder, file, SETTINGS[name].space, "float32")
+                table = part.table()
+                assert len(part) == len(table)
                 vectors = vectors_of(table.column("embedding")).tolist()
                 times = table.column("modified").cast("int64").to_pylist()
                 for uri, time, vector in zip(
@@ -176,7 +182,8 @@ def test_what_stands_is_what_the_rules_say(listing, published, attempts, retry):
         if is_done
     } == done
     uris_of = {uri for facts in published for uri, _ in facts}
-    assert work.gone == uris_of - set(listing)
+    for gone, facts in zip((work.gone_rows, work.gone_failures), published, strict=True):
+        assert gone == {uri for uri, _ in facts} - set(listing)
     assert {file.uri for file, known in zip(files, work.known, strict=True) if known} == (
         uris_of & set(listing)
     )
@@ -241,3 +248,42 @@ def test_a_damaged_part_is_an_error_only_where_it_is_published(tmp_path):
     assert work.done[:, 0].tolist() == [True, True, False, False, True, True]
     with pytest.raises(ArtifactDamaged, match=part.name):
         work.take_rows(sources[1])
+
+
+def test_a_failure_of_all_variants_is_of_those_that_have_no_row(tmp_path):
+    state = State(1, 10.5, "x")
+    work = FinishedWork(
+        [FileReference(uri, 1, 10.5) for uri in URIS], VARIANTS, lambda uris: [None] * len(uris)
+    )
+    work.take_rows(write_source(OutputFolder.at(tmp_path), {(URIS[0], "a"): state}, {}, 0))
+    failures = [Failure(uri, "read", "E", "m") for uri in (URIS[0], URIS[1], "/unlisted")]
+    assert work.as_they_are(failures) == [
+        dataclasses.replace(failures[0], variant="b"),
+        *failures[1:],
+    ]
+
+
+def test_many_small_parts_are_joined_and_few_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(computed_rows, "JOINED_ROWS", 4)
+    folder = OutputFolder.at(tmp_path)
+    uris = [f"/p/{number:02}" for number in range(41)][::-1]
+    parts = []
+    for number, uri in enumerate(uris):
+        vectors = np.full((1, 2), number, np.float32)
+        data = encode_part(picture_table(1, uri=[uri]), vectors, SETTINGS["a"].space)
+        file = StoredFile.named_by_content(f"part-{number:05}", ".parquet", data, rows=1)
+        place = folder.folder(EMBEDDINGS, "variant=a")
+        place.write(file.name, data)
+        parts.append(StandingPart(place, file, SETTINGS["a"]))
+    few = settle_parts(parts[: computed_rows.MOST_SMALL], folder)
+    assert few == tuple(part.file for part in parts[: computed_rows.MOST_SMALL])
+    joined = settle_parts(parts[::-1], folder)
+    assert settle_parts(parts, folder) == joined
+    assert sorted(file.rows for file in joined) == [1] + [4] * 10
+    rows = {}
+    for file in joined:
+        table = read_part(place, file, SETTINGS["a"].space, "float32")
+        assert table.column("uri").to_pylist() == sorted(table.column("uri").to_pylist())
+        vectors = vectors_of(table.column("embedding"))[:, 0].tolist()
+        rows |= dict(zip(table.column("uri").to_pylist(), vectors, strict=True))
+    assert rows == {uri: number for number, uri in enumerate(uris)}

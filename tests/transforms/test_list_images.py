@@ -246,3 +246,19 @@ def test_a_file_without_permission_is_a_failure(tree):
     (tree / "a.jpg").chmod(0)
     [file] = list_images(["photos/a.jpg"]).files
     assert read_image(file).error == "PermissionError"
+
+
+def test_a_path_with_two_slashes_is_the_same_file(tree):
+    names = [str(tree / "a.jpg"), "/" + str(tree / "a.jpg")]
+    (tree / "a.jpg").write_bytes(b"x")
+    assert len(list_images(names).files) == 1
+
+
+def test_a_pattern_that_is_none_is_refused_by_name(tree):
+    with pytest.raises(UsageError, match=r"\[z-a\]"):
+        list_images([str(tree / "[z-a]*.jpg")])
+
+
+def test_stars_in_a_row_stand_for_any_number_of_folders_too(tree):
+    one, many = (list_images([str(tree / way)]).files for way in ("**/*.jpg", "**/**/**/*.jpg"))
+    assert one == many
