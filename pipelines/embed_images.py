@@ -6,6 +6,7 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -174,6 +175,7 @@ class EmbedImages(ModuleFlags):
         spaces = tuple(engine.space for engine in engines.values())
         modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
         workers = worker_processes(options)
+        launcher = None if workers is None else os.getpid()
         with (
             held_stderr(show_on_error=False),
             show_progress(sum(len(chunk.files) for chunk in chunks)) as progress,
@@ -182,7 +184,9 @@ class EmbedImages(ModuleFlags):
             def wire(pipeline: Pipeline) -> None:
                 plan = PlanChunks(attempt.folder, len(chunks), workers)
                 read = ReadImages(progress)
-                compute = ComputeEmbeddings(modules, threads, self.vector_type, progress, attempt)
+                compute = ComputeEmbeddings(
+                    modules, threads, self.vector_type, progress, attempt, launcher
+                )
                 write = WriteEmbeddings(attempt.folder, spaces, self.vector_type)
 
                 planned = pipeline | "Plan chunks" >> plan

@@ -19,6 +19,7 @@ from transforms.chunk_embedder import ChunkEmbedder
 from transforms.elements import EmbeddedChunk, ImageChunk
 from transforms.engines.engine import EngineSettings, load_engine
 from transforms.freed_memory import keep_freed_memory
+from transforms.launcher_watch import end_with
 from transforms.module_store import ModuleFolder
 from transforms.progress import Address
 from transforms.work_threads import usable_cores, work_threads
@@ -34,6 +35,7 @@ class ComputeEmbeddings(beam.PTransform):
         vector_type: of the vectors to give.
         progress: where to report.
         attempt: where what is computed is kept until its chunk is complete; None for nowhere.
+        launcher: the process that workers are to end with; None where they are on other machines.
     """
 
     modules: Mapping[ModuleFolder, EngineSettings]
@@ -41,6 +43,7 @@ class ComputeEmbeddings(beam.PTransform):
     vector_type: VectorType = "float32"
     progress: Address | None = None
     attempt: Attempt | None = None
+    launcher: int | None = None
 
     def expand(self, images: beam.PCollection[ImageChunk]) -> beam.PCollection[EmbeddedChunk]:
         """Wire the stage."""
@@ -55,12 +58,15 @@ class _ComputeEmbeddings(beam.DoFn):
         self._vector_type = stage.vector_type
         self._address = stage.progress
         self._attempt = stage.attempt
+        self._launcher = stage.launcher
         self._decoded = Metrics.counter("lookalike", "pictures_decoded")
         self._computed = Metrics.counter("lookalike", "vectors_computed")
         self._failures = Metrics.counter("lookalike", "failures_computing")
 
     def setup(self) -> None:
         keep_freed_memory()
+        if self._launcher is not None:
+            end_with(self._launcher)
         threads = self._thread_count or usable_cores()
         self._threads = work_threads(threads)
         self._engines = {

@@ -23,7 +23,7 @@ def work_threads(count: int) -> ThreadPoolExecutor:
 
 
 def drop_waiting_work() -> None:
-    """Begin nothing that has not begun: the process is to end, and would wait for it."""
+    """Begin nothing that has not begun, and wait for what has: the process is to end."""
     work_threads.cache_clear()
     while _pools:
-        _pools.pop().shutdown(wait=False, cancel_futures=True)
+        _pools.pop().shutdown(wait=True, cancel_futures=True)

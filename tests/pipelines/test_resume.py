@@ -5,12 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
+from index import publishing
 from index.embedding_dataset import EmbeddingDataset
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
-from tests.conftest import broken_files, contents, picture
+from tests.conftest import broken_files, contents, picture, picture_table
 from tests.pipelines.conftest import MANY, embed, failures, files
 from transforms import chunk_embedder, embedding_plan, write_embeddings
+from transforms.attempt import Attempt, ChunkRecord
+from transforms.embedded_task import EmbeddedTask
 
 
 @pytest.fixture
@@ -176,3 +179,62 @@ def test_an_update_and_a_retry_are_carried_on(many, tiny_tf2, tmp_path, stop, co
     assert embed(photos, out, "--retry-failures", *FLAGS, **options) == 0
     assert first + len(counted) == len(broken)
     assert [line["uri"] for line in failures(out)] == [str(photos / f"1_{broken[4]}")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--update"], ["--overwrite"]])
+def test_what_was_decided_is_published_and_only_that_command_is_done(
+    many, tiny_tf2, tmp_path, monkeypatch, counted, capsys, flags
+):
+    out, options = tmp_path / "out", {"variants": f"v={tiny_tf2}"}
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "a.jpg").write_bytes(picture(1))
+    if flags:
+        assert embed(few, out, **options) == 0
+
+    def die(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as dying:
+        dying.setattr(publishing, "_carry_through", die)
+        with pytest.raises(Stopped):
+            embed(many, out, *FLAGS, *flags, **options)
+    counted.clear()
+    shutil.copytree(out, tmp_path / "another")
+    assert embed(many, out, *FLAGS, *flags, **options) == 0
+    assert counted == []
+    assert len(EmbeddingDataset.open(str(out))) == MANY
+    assert not (out / ".unfinished").exists()
+
+    assert embed(few, tmp_path / "another", **options) == 1
+    assert "holds finished embeddings" in capsys.readouterr().err
+    assert len(EmbeddingDataset.open(str(tmp_path / "another"))) == MANY
+
+
+def test_an_index_is_of_what_was_decided(many, tiny_tf2, tmp_path, monkeypatch):
+    out, options = tmp_path / "out", {"variants": f"v={tiny_tf2}"}
+    assert embed(many, out, *FLAGS, **options) == 0
+
+    def die(*_: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as dying:
+        dying.setattr(publishing, "_carry_through", die)
+        with pytest.raises(Stopped):
+            embed(many, out, "--overwrite", *FLAGS, **options)
+    assert main(["index", str(out)]) == 0
+    assert embed(many, out, "--update", *FLAGS, **options) == 0
+    assert (out / "index").exists()
+
+
+def test_a_task_of_a_dead_attempt_is_there_for_the_next(tmp_path):
+    output = OutputFolder.at(tmp_path)
+    first = Attempt.begin(output, {})
+    task = EmbeddedTask(picture_table(1), {}, ())
+    first.write_task(3, task)
+    second = Attempt.begin(output, {})
+    first.write_record(ChunkRecord(number=3, parts={}, failures=()))  # its worker lived on
+    assert len(list(first.tasks())) == 1
+    second.write_task(4, task)
+    second.write_record(ChunkRecord(number=4, parts={}, failures=()))
+    assert list(second.tasks()) == []
