@@ -11,9 +11,10 @@ from PIL import Image
 
 from index.errors import UsageError
 from pipelines.demo_module import save_untrained_module
-from transforms.decoding import UnreadablePicture, decode_picture
+from transforms.decoding import decode_picture
 from transforms.module_store import ModuleStore
 from transforms.pixels import LARGEST_USUAL_TARGET, prepare_picture
+from transforms.unreadable_picture import UnreadablePicture
 from transforms.variants import Variant, parse_variants
 
 CALIBRATION_PICTURES = 16

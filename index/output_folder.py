@@ -71,6 +71,7 @@ class OutputFolder:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
+        self._require_file(name)
         try:
             with self.filesystem.open_input_stream(self._path(name)) as stream:
                 return bytes(stream.read())
@@ -81,6 +82,7 @@ class OutputFolder:
 
     def open(self, name: str) -> pyarrow.NativeFile:
         """A file to read pieces of."""
+        self._require_file(name)
         try:
             return self.filesystem.open_input_file(self._path(name))
         except FileNotFoundError:
@@ -125,6 +127,12 @@ class OutputFolder:
     def is_empty(self) -> bool:
         """Whether this is a folder with nothing in it."""
         return self.exists() and not self.names()
+
+    def _require_file(self, name: str) -> None:
+        """Raise ArtifactDamaged where something else stands; a pipe would hang its reader."""
+        kind = self.filesystem.get_file_info(self._path(name)).type
+        if kind not in (pyarrow.fs.FileType.File, pyarrow.fs.FileType.NotFound):
+            raise ArtifactDamaged(f"{self._path(name)} cannot be read: it is no file")
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root

@@ -36,12 +36,13 @@ def only_writer(output: OutputFolder, *, create: bool = False) -> Iterator[None]
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
+        # Should it be a pipe, this does not wait for its reader.
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise ArtifactError(
-            f"{output.root} cannot be written to ({error.strerror}); name a folder that can"
+            f"{output.root} cannot be written to ({error.strerror or error}); name a folder that can"
         ) from error
-    with lock:
+    with os.fdopen(number, "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,8 +1,8 @@
 """The URI of a picture -> what a page shows of it."""
 
-from transforms.decoding import UnreadablePicture
 from transforms.read_bytes import read_bytes
 from transforms.thumbnails import thumbnail
+from transforms.unreadable_picture import UnreadablePicture
 
 
 def load_thumbnail(uri: str) -> str | None:

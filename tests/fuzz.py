@@ -26,8 +26,8 @@ from index.output_folder import INDEX, OutputFolder, variant_partition
 from index.vector_index import VectorIndex
 from tests.conftest import random_vectors, write_dataset
 from tests.mutations import mutated, mutated_pictures
-from transforms.decoding import UnreadablePicture
 from transforms.pixels import prepare_picture
+from transforms.unreadable_picture import UnreadablePicture
 
 MOST_SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,13 +18,15 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from transforms.decoding_cost import check_tags, jpeg_scans, refuse_costly
 from transforms.freed_memory import give_back_freed_memory
 from transforms.resizing import turn_pixels
+from transforms.unreadable_picture import UnreadablePicture
 
 MAX_PIXELS: Final = 120_000_000  # the largest camera sensors; RGBX pixels of 480 MB
 # A file of 200 bytes can claim that many: a decoder that takes 20 bytes a pixel, and ten seconds for
 # them, is asked for fewer.
-MAX_COSTLY_PIXELS: Final = 50_000_000
+MAX_COSTLY_PIXELS: Final = 40_000_000
 COSTLY_FORMATS: Final = ("WEBP", "AVIF", "JPEG2000")
 MAX_SCANS: Final = (
     100  # of a progressive JPEG; encoders make ten, and each goes over all its pixels
@@ -41,32 +43,21 @@ _WANTED: Final = "JPEG PNG GIF WEBP AVIF BMP DIB TIFF PPM JPEG2000 ICO"
 Image.init()
 FORMATS: Final = tuple(name for name in _WANTED.split() if name in Image.OPEN)
 
-START_OF_SCAN: Final = b"\xff\xda"
+RAW_PROFILE: Final = "Raw profile type exif"  # as ImageMagick writes it into a PNG
 
 Pixels = NDArray[np.uint8]  # [height, width, 4], RGBX
-# How each EXIF orientation is turned upright.
-_UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: turn_pixels,
-    6: lambda pixels: turn_pixels(pixels)[:, ::-1],
-    7: lambda pixels: turn_pixels(pixels)[::-1, ::-1],
-    8: lambda pixels: turn_pixels(pixels)[::-1],
+# How an EXIF orientation is made upright: rows and columns swapped, then what is mirrored.
+_TURNED: Final = (5, 6, 7, 8)
+_BACKWARD: Final = slice(None, None, -1)
+_MIRRORED: Final = {
+    2: (slice(None), _BACKWARD),
+    3: (_BACKWARD, _BACKWARD),
+    4: (_BACKWARD, slice(None)),
+    6: (slice(None), _BACKWARD),
+    7: (_BACKWARD, _BACKWARD),
+    8: (_BACKWARD, slice(None)),
 }
-_TURNED: Final = (5, 6, 7, 8)  # those that swap height and width
 _large_picture = threading.Lock()
-
-
-class UnreadablePicture(Exception):
-    """Bytes that are not a picture this recipe can read.
-
-    `reason` is one of EmptyFile, NotAnImage, TruncatedFile, DamagedFile, TooManyPixels, OutOfMemory.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -113,6 +104,7 @@ def _decode_or_refuse(data: bytes, target: int, alone: contextlib.ExitStack) -> 
     if not data:
         raise UnreadablePicture("EmptyFile", "the file has zero bytes")
     try:
+        refuse_costly(data)
         return _decode(data, target, alone)
     except UnreadablePicture:
         raise
@@ -145,13 +137,10 @@ def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPic
                 f"the picture claims {width} x {height} pixels, {claimed:,} at a time; of a "
                 f"{picture_format} at most {most:,} are decoded, and at most {MAX_SIDE:,} a side",
             )
-        if "progressive" in image.info and data.count(START_OF_SCAN) > MAX_SCANS:
-            raise UnreadablePicture(
-                "DamagedFile",
-                f"a JPEG of {data.count(START_OF_SCAN)} scans; at most {MAX_SCANS} are decoded",
-            )
         scale = _scale(picture_format, width, height, target)
-        if claimed > LARGE_PIXELS * scale * scale:
+        # With several scans libjpeg keeps the whole picture's coefficients, whatever the scale.
+        is_whole = scale == 1 or (claimed > LARGE_PIXELS and jpeg_scans(data) > 1)
+        if claimed > LARGE_PIXELS * (1 if is_whole else scale * scale):
             alone.enter_context(_large_picture)
             alone.callback(give_back_freed_memory)
         pixels = _jpeg_pixels(data, image, scale) if _is_plain_jpeg(image) else None
@@ -161,10 +150,11 @@ def _decode(data: bytes, target: int, alone: contextlib.ExitStack) -> DecodedPic
             pixels = _rgbx(image)
         orientation = _orientation(image)
     del image  # with its own pixels: turned, a large picture would stand in memory three times
-    if orientation in _UPRIGHT:
-        pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
     if orientation in _TURNED:
+        pixels = turn_pixels(pixels)
         width, height = height, width
+    if orientation in _MIRRORED:
+        pixels = np.ascontiguousarray(pixels[_MIRRORED[orientation]])
     return DecodedPicture(pixels, width, height, picture_format, scale)
 
 
@@ -213,6 +203,9 @@ def _orientation(image: Image.Image) -> int:
         return 1  # getexif() would take longer than opening the file did
     # Its parsing raises anything on broken data; viewers, too, show such a picture unturned.
     with contextlib.suppress(Exception):
+        check_tags(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+        if "exif" not in image.info and RAW_PROFILE in image.info:
+            check_tags(bytes.fromhex("".join(image.info[RAW_PROFILE].split("\n")[3:])))
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
 

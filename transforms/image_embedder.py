@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from index.errors import InvalidInput
 from index.vector_space import VectorSpace
-from transforms.decoding import UnreadablePicture
 from transforms.engines.engine import AUTO, Engine, EngineSettings, load_engine
 from transforms.module_store import ModuleStore
 from transforms.pixels import prepare_picture
+from transforms.unreadable_picture import UnreadablePicture
 from transforms.variants import Variant, parse_variants
 from transforms.work_threads import usable_cores, work_threads
 

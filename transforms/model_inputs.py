@@ -11,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.embedding_dataset import PICTURE_SCHEMA
-from transforms.decoding import UnreadablePicture
 from transforms.elements import FailedStage, Failure, ImageFile
 from transforms.pixels import PreparedPicture, prepare_picture
 from transforms.resizing import Size
+from transforms.unreadable_picture import UnreadablePicture
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.decoding import UnreadablePicture, decoded_picture
+from transforms.decoding import decoded_picture
 from transforms.resizing import Size, resize_all
+from transforms.unreadable_picture import UnreadablePicture
 
 RECIPE: Final = "bilinear-aa-1"
 LARGEST_USUAL_TARGET: Final = 224

@@ -1,8 +1,11 @@
+import os
+
 import pytest
 
-from index.errors import ArtifactDamaged, OutputMissing, UsageError
+from index.errors import ArtifactDamaged, ArtifactError, OutputMissing, UsageError
 from index.manifest import EmbeddingsManifest, IndexManifest, StoredFile
 from index.output_folder import OutputFolder, variant_partition
+from index.output_lock import only_writer
 from tests.conftest import random_vectors, write_dataset
 
 
@@ -59,3 +62,16 @@ def test_a_changed_file_is_refused_with_both_checksums(tmp_path):
     (tmp_path / "a.bin").unlink()
     with pytest.raises(ArtifactDamaged, match="is gone"):
         stored.read_from(OutputFolder.at(tmp_path))
+
+
+def test_what_is_no_file_is_refused_and_hangs_nobody(tmp_path):
+    folder = OutputFolder.at(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        for read in (folder.read, folder.open):
+            with pytest.raises(ArtifactDamaged, match=f"{name} cannot be read: it is no file"):
+                read(name)
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(ArtifactError, match="cannot be written"), only_writer(folder):
+        pass

@@ -5,8 +5,8 @@ from index.errors import LookalikeError
 from pipelines.command_line import main
 from pipelines.demo_pictures import draw_pictures
 from pipelines.run_demo import check_planted
-from transforms.decoding import UnreadablePicture
 from transforms.pixels import prepare_picture
+from transforms.unreadable_picture import UnreadablePicture
 
 
 def test_the_same_pictures_are_drawn_every_time(tmp_path):

@@ -8,9 +8,10 @@ from PIL import Image, ImageOps
 
 from tests.conftest import broken_files, gradient, picture, rgbx
 from transforms import decoding
-from transforms.decoding import MAX_PIXELS, UnreadablePicture, decode_picture
+from transforms.decoding import MAX_PIXELS, decode_picture
 from transforms.pixels import prepare_picture
 from transforms.resizing import resize
+from transforms.unreadable_picture import UnreadablePicture
 
 REASONS = ("NotAnImage", "TruncatedFile", "DamagedFile", "TooManyPixels")
 
