@@ -96,7 +96,7 @@ class EmbedImages(ModuleFlags):
         with only_writer(output, create=True):
             settled = settle_embeddings(output)
             if settled and settled.command == self._command:  # killed while it was published
-                return self._report(settled.manifest, {}, output)
+                return self._report(settled.manifest, (), {}, output)
             keep = self.update or self.retry_failures
             earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
@@ -131,7 +131,7 @@ class EmbedImages(ModuleFlags):
             stale = (INDEX, DUPLICATES) if self.overwrite else ()
             publication = Publication(manifest=manifest, command=self._command, stale=stale)
             publish_embeddings(output, publication)
-        return self._report(manifest, self._changes(listing, work, chunks), output)
+        return self._report(manifest, modules, self._changes(listing, work, chunks), output)
 
     @property
     def _command(self) -> str:
@@ -266,15 +266,17 @@ class EmbedImages(ModuleFlags):
     def _report(
         self,
         manifest: EmbeddingsManifest,
+        modules: tuple[ModuleFolder, ...],
         changes: Mapping[str, str],
         output: OutputFolder,
     ) -> JobReport:
         rate = manifest.failures / manifest.pictures
         facts = {"pictures": f"{manifest.pictures:,}", **changes}
+        found = {module.variant.name: f"; module from the {module.found}" for module in modules}
         for name, record in manifest.variants.items():
             facts[name] = (
-                f"{record.rows:,} rows of width {record.space.num_features}; module from "
-                f"{record.space.handle}, run by {record.engine} in {record.precision}"
+                f"{record.rows:,} rows of width {record.space.num_features}{found.get(name, '')}, "
+                f"run by {record.engine} in {record.precision}"
             )
         facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
         if manifest.failures:
