@@ -8,7 +8,7 @@ from index.output_folder import OutputFolder
 from index.output_lock import only_writer
 from pipelines.command_line import main
 from tests.conftest import picture
-from tests.pipelines.conftest import embed
+from tests.pipelines.conftest import embed, failures
 from transforms import embedding_plan
 
 
@@ -90,6 +90,21 @@ def test_an_output_among_its_own_pictures_is_not_embedded(tmp_path, tiny_tf2):
         assert embed(tmp_path, tmp_path, *flags, variants=f"v={tiny_tf2}") == 0
         assert len(EmbeddingDataset.open(str(tmp_path))) == 1
     assert (tmp_path / "a.jpg").read_bytes() == picture(1)
+
+
+@pytest.mark.parametrize("way", ["pictures", "output"])
+def test_an_output_among_its_pictures_is_known_by_any_path(tmp_path, tiny_tf2, way):
+    folder, link = tmp_path / "pictures", tmp_path / "link"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(picture(1))
+    (folder / "b.jpg").write_bytes(b"no picture")
+    link.symlink_to(folder)
+    photos, out = (link, folder / "out") if way == "pictures" else (folder, link / "out")
+    for flags in ([], ["--update"], ["--update"]):
+        flags = ["--max-failure-rate", "1", *flags]
+        assert embed(photos, out, *flags, variants=f"v={tiny_tf2}") == 0
+        assert len(EmbeddingDataset.open(str(out))) == 1
+        assert len(failures(out)) == 1
 
 
 def test_two_runs_cannot_write_into_one_output(photos, tiny_tf2, tmp_path, capsys):

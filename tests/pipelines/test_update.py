@@ -295,15 +295,3 @@ def test_many_small_updates_leave_few_files(pictures, tiny_tf2, tmp_path, monkey
         assert embed(pictures, out, "--update", "--max-failure-rate", "1", **options) == 0
         assert len(list((out / "embeddings/variant=v").iterdir())) <= 5
     assert rows(out) == fresh(pictures, tmp_path / "fresh", **options)
-
-
-@pytest.mark.parametrize("way", ["pictures", "output"])
-def test_an_output_among_its_pictures_is_known_by_any_path(pictures, tiny_tf2, tmp_path, way):
-    (tmp_path / "link").symlink_to(pictures)
-    photos = tmp_path / "link" if way == "pictures" else pictures
-    out = (pictures if way == "pictures" else tmp_path / "link") / "out"
-    options = {"variants": f"v={tiny_tf2}"}
-    for flags in ([], ["--update"], ["--update"]):
-        assert embed(photos, out, "--max-failure-rate", "1", *flags, **options) == 0
-        assert len(rows(out)) == 10
-        assert len(failures(out)) == 1
