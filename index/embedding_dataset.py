@@ -70,6 +70,15 @@ def encode_part(
     return sink.getvalue()
 
 
+def store_part(
+    folder: OutputFolder, variant: str, stem: str, data: pa.Buffer, *, rows: int
+) -> StoredFile:
+    """Write an encoded part below `folder`, named by its content."""
+    part = StoredFile.named_by_content(stem, ".parquet", data, rows=rows)
+    folder.folder(EMBEDDINGS, variant_partition(variant)).write(part.name, data)
+    return part
+
+
 def read_part(
     folder: OutputFolder,
     part: StoredFile,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from transforms.attempt import Attempt
+    from transforms.attempt import Attempt, ChunkRecord
     from transforms.elements import FileChunk, Listing
     from transforms.engines.engine import Engine
     from transforms.finished_work import FinishedWork
@@ -120,14 +120,15 @@ class EmbedImages(ModuleFlags):
             chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
             attempt = Attempt.begin(output, records)
             write_plan(attempt.folder, chunks)
-            if chunks:
-                self._run_pipeline(options, attempt, chunks, engines, threads)
+            complete = (
+                self._run_pipeline(options, attempt, chunks, engines, threads) if chunks else []
+            )
             variants = {**earlier.held, **records}
             # What is only tried again is what was asked for before.
             inputs = (
                 self.inputs if self.update or not earlier.published else earlier.published.inputs
             )
-            manifest = self._describe(variants, inputs, listing, work, attempt)
+            manifest = self._describe(variants, inputs, listing, work, complete, attempt)
             stale = (INDEX, DUPLICATES) if self.overwrite else ()
             publication = Publication(manifest=manifest, command=self._command, stale=stale)
             publish_embeddings(output, publication)
@@ -161,7 +162,8 @@ class EmbedImages(ModuleFlags):
         chunks: Sequence[FileChunk],
         engines: Mapping[ModuleFolder, Engine],
         threads: int | None,
-    ) -> None:
+    ) -> list[ChunkRecord]:
+        """Run the pipeline; gives the records of its chunks, all of them."""
         from pipelines.progress_line import show_progress
         from pipelines.run_pipeline import run_pipeline
         from pipelines.start_beam import worker_processes
@@ -199,13 +201,15 @@ class EmbedImages(ModuleFlags):
                 run_pipeline(options, wire)
             except PipelineFailed as error:
                 raise PipelineFailed(f"{error}; {self._carry_on}") from error
-        complete = {record.number for record in attempt.records()}
+        records = attempt.records()
+        complete = {record.number for record in records}
         missing = [chunk.number for chunk in chunks if chunk.number not in complete]
         if missing:
             raise PipelineFailed(
                 f"the pipeline ended without {len(missing)} of its {len(chunks)} chunks (the first is "
                 f"{missing[0]}); {self._carry_on}"
             )
+        return records
 
     @property
     def _carry_on(self) -> str:
@@ -217,13 +221,13 @@ class EmbedImages(ModuleFlags):
         inputs: Sequence[str],
         listing: Listing,
         work: FinishedWork,
+        chunks: Sequence[ChunkRecord],
         attempt: Attempt,
     ) -> EmbeddingsManifest:
         """The manifest of all that stands: rows of earlier runs, and of this one."""
         from transforms.computed_rows import StandingPart, settle_parts
         from transforms.dead_letters import write_dead_letters
 
-        chunks = attempt.records()
         described = {}
         for name, record in variants.items():
             folder = attempt.folder.folder(EMBEDDINGS, variant_partition(name))

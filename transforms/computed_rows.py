@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, vectors_of
+from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, store_part, vectors_of
 from index.manifest import EmbeddingsManifest, StoredFile, VariantSettings
-from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.output_folder import OutputFolder
 from index.publishing import PART
 from transforms.attempt import Attempt
 from transforms.dead_letters import read_dead_letters
@@ -130,6 +130,4 @@ def _write(table: pa.Table, like: StandingPart, folder: OutputFolder) -> StoredF
     pictures = table.select(PICTURE_SCHEMA.names)
     data = encode_part(pictures, vectors_of(table.column("embedding")), space, vector_type)
     stem = PART + like.file.name.removeprefix(PART).partition(".")[0].partition("-")[0]
-    file = StoredFile.named_by_content(stem, ".parquet", data, rows=len(table))
-    folder.folder(EMBEDDINGS, variant_partition(space.variant)).write(file.name, data)
-    return file
+    return store_part(folder, space.variant, stem, data, rows=len(table))

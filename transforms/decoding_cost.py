@@ -74,10 +74,8 @@ def _jpeg_header(data: bytes) -> tuple[bytes, bool, int]:
         if marker in (0xC0, 0xC1):
             components = data[payload + 5]
         elif marker == 0xE1 and data.startswith(b"Exif\0\0", payload):
-            end = position + 2 + int.from_bytes(data[position + 2 : payload])
-            exif.append(data[payload + 6 : end])
-        has_length = marker not in _ALONE
-        position += 2 + (int.from_bytes(data[position + 2 : payload]) if has_length else 0)
+            exif.append(data[payload + 6 : _segment_end(data, position)])
+        position = _segment_end(data, position)
     raise _too_many(f"more than {MAX_PIECES // 10:,} segments")
 
 
@@ -90,21 +88,23 @@ def _scans(data: bytes, is_one_scan: bool, position: int) -> int:
         if marker == 0xD9:
             break
         scans += marker == _SCAN
-        has_length = marker not in _ALONE
-        position += 2 + (int.from_bytes(data[position + 2 : position + 4]) if has_length else 0)
+        position = _segment_end(data, position)
     return scans
+
+
+def _segment_end(data: bytes, position: int) -> int:
+    """Where the segment of a JPEG ends whose marker stands at this position."""
+    has_length = data[position + 1] not in _ALONE
+    return position + 2 + (int.from_bytes(data[position + 2 : position + 4]) if has_length else 0)
 
 
 def _check_png(data: bytes) -> None:
     chunks, position = 0, len(_PNG)
     while position + 8 <= len(data):
         chunks += 1
-        length, kind = (
-            int.from_bytes(data[position : position + 4]),
-            data[position + 4 : position + 8],
-        )
-        if kind == b"eXIf":
-            check_tags(data[position + 8 : position + 8 + length].removeprefix(b"Exif\0\0"))
+        length, payload = int.from_bytes(data[position : position + 4]), position + 8
+        if data.startswith(b"eXIf", position + 4):
+            check_tags(data[payload : payload + length].removeprefix(b"Exif\0\0"))
         if chunks > MAX_PIECES:
             raise _too_many(f"more than {MAX_PIECES:,} chunks")
         position += length + 12

@@ -133,8 +133,11 @@ class FinishedWork:
                 self.changed[position] |= not stands
             if retry or not stands:
                 continue
-            named = [name for name in self.variants if failure.variant in (None, name)]
-            columns = [self.variants.index(name) for name in named]
+            columns = [
+                column
+                for column, name in enumerate(self.variants)
+                if failure.variant in (None, name)
+            ]
             if not self.done[position, columns].all():
                 self.done[position, columns] = True
                 modified_s = failure.modified_s if file.modified_s is None else file.modified_s

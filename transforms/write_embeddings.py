@@ -9,9 +9,9 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from index.embedding_dataset import encode_part
-from index.manifest import StoredFile, VectorType
-from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.embedding_dataset import encode_part, store_part
+from index.manifest import VectorType
+from index.output_folder import OutputFolder
 from index.publishing import PART
 from index.vector_space import VectorSpace
 from transforms.elements import EmbeddedChunk, WrittenChunk
@@ -30,11 +30,8 @@ def write_parts(
             continue
         pictures = chunk.pictures.take(pa.array(embeddings.rows))
         data = encode_part(pictures, embeddings.vectors, spaces[name], vector_type)
-        part = StoredFile.named_by_content(
-            f"{PART}{chunk.number:05}", ".parquet", data, rows=len(embeddings.rows)
-        )
-        folder.folder(EMBEDDINGS, variant_partition(name)).write(part.name, data)
-        parts[name] = part
+        stem, rows = f"{PART}{chunk.number:05}", len(embeddings.rows)
+        parts[name] = store_part(folder, name, stem, data, rows=rows)
     return WrittenChunk(chunk.number, parts, chunk.failures)
 
 
