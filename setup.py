@@ -26,11 +26,12 @@ setup(
     package_data={
         "pipelines": ["py.typed"],
         "transforms": ["py.typed", "catalog.csv"],
-        "index": ["py.typed", "report.html.jinja"],
+        "index": ["py.typed", "report.html.jinja", "recall_plot.svg.jinja"],
     },
     install_requires=requirements(),
     extras_require={
         "openvino": [OPENVINO],
+        "bench": ["hnswlib>=0.8", "usearch>=2.16"],
         "dev": [
             OPENVINO,
             "build>=1.2",

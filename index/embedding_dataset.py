@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from index.errors import ArtifactDamaged, OutputMissing, first_line
-from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord, VectorType
+from index.manifest import EmbeddingsManifest, VariantRecord, VectorType
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.stored_file import StoredFile
 from index.vector_space import VectorSpace
 
 PICTURE_FIELDS: Final = (
@@ -30,6 +32,7 @@ PICTURE_FIELDS: Final = (
 PICTURE_SCHEMA: Final = pa.schema(PICTURE_FIELDS)
 SPACE_KEY: Final = b"lookalike.vector_space"
 ROW_GROUP_BYTES: Final = 16 << 20  # of vectors, before compression
+BATCH_ROWS: Final = 4096  # decoded at a time
 
 
 def embedding_schema(space: VectorSpace, vector_type: VectorType = "float32") -> pa.Schema:
@@ -93,11 +96,42 @@ def read_part(
             it holds something else than `part` and `space` say.
     """
     data = part.read_from(folder)
+    return pa.concat_tables(
+        _tables_of(pa.BufferReader(data), folder, part, space, vector_type, columns)
+    )
+
+
+def part_tables(
+    folder: OutputFolder,
+    part: StoredFile,
+    space: VectorSpace,
+    vector_type: VectorType,
+    columns: Sequence[str] | None = None,
+) -> Iterator[pa.Table]:
+    """The same rows, BATCH_ROWS at a time; whoever calls has checked the file."""
+    with folder.open(part.name) as source:
+        yield from _tables_of(source, folder, part, space, vector_type, columns)
+
+
+def _tables_of(
+    source: pa.NativeFile,
+    folder: OutputFolder,
+    part: StoredFile,
+    space: VectorSpace,
+    vector_type: VectorType,
+    columns: Sequence[str] | None,
+) -> Iterator[pa.Table]:
     expected = embedding_schema(space, vector_type)
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(source)
         if file.metadata.num_rows == part.rows and file.schema_arrow.equals(expected):
-            return file.read(columns)
+            names = expected.names if columns is None else columns
+            yield pa.schema(
+                [expected.field(name) for name in names], expected.metadata
+            ).empty_table()
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(expected.metadata)
+            return
         found = f"{file.metadata.num_rows} rows of {file.schema_arrow.names}"
     except (pa.ArrowException, OSError) as error:
         found = f"no Parquet that can be read ({first_line(error)})"
@@ -146,6 +180,7 @@ class EmbeddingDataset:
 
     folder: OutputFolder
     record: VariantRecord
+    _checked: set[int] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def open(cls, output: str | OutputFolder, variant: str | None = None) -> EmbeddingDataset:
@@ -172,13 +207,21 @@ class EmbeddingDataset:
     def __len__(self) -> int:
         return self.record.rows
 
-    def batches(self, size: int = 8192) -> Iterator[EmbeddingBatch]:
-        """All rows in their stored order, in batches of `size` (the last may be smaller)."""
+    def batches(
+        self, size: int = 8192, *, parts: Iterable[int] | None = None
+    ) -> Iterator[EmbeddingBatch]:
+        """All rows in their stored order, in batches of `size` (the last may be smaller).
+
+        Args:
+            size: rows of a batch; no more than that and what one part decodes at a time is in memory.
+            parts: only the rows of these parts, by their number.
+        """
         waiting: list[pa.Table] = []
         rows = 0
-        for part in range(len(self.record.parts)):
-            waiting.append(self._table(part))
-            rows += waiting[-1].num_rows
+        numbers = range(len(self.record.parts)) if parts is None else parts
+        for table in itertools.chain.from_iterable(self._tables(part) for part in numbers):
+            waiting.append(table)
+            rows += table.num_rows
             while rows >= size:
                 table = pa.concat_tables(waiting)
                 yield self._batch(table.slice(0, size))
@@ -196,33 +239,47 @@ class EmbeddingDataset:
             start += len(batch)
         return every
 
-    def pictures(self) -> pa.Table:
+    def pictures(self, parts: Iterable[int] | None = None) -> pa.Table:
         """The pictures without their vectors, with the part and the row in it that hold each.
 
-        Columns: PICTURE_SCHEMA, then `part` and `row` int32.
+        Args:
+            parts: only those in these parts, by their number.
+
+        Returns:
+            PICTURE_SCHEMA, then `part` and `row` int32.
         """
-        tables = []
-        for number in range(len(self.record.parts)):
-            table = self._table(number, PICTURE_SCHEMA.names)
-            part = pa.array(np.full(table.num_rows, number, np.int32))
-            row = pa.array(np.arange(table.num_rows, dtype=np.int32))
-            tables.append(table.append_column("part", part).append_column("row", row))
-        if tables:
-            return pa.concat_tables(tables).replace_schema_metadata(None)
-        empty = PICTURE_SCHEMA.append(pa.field("part", pa.int32()))
-        return empty.append(pa.field("row", pa.int32())).empty_table()
+        places = pa.schema([pa.field("part", pa.int32()), pa.field("row", pa.int32())])
+        tables = [pa.schema([*PICTURE_FIELDS, *places]).empty_table()]
+        for number in range(len(self.record.parts)) if parts is None else parts:
+            start = 0
+            for table in self._tables(number, PICTURE_SCHEMA.names):
+                part = pa.array(np.full(table.num_rows, number, np.int32))
+                row = pa.array(np.arange(start, start + table.num_rows, dtype=np.int32))
+                placed = table.append_column("part", part).append_column("row", row)
+                tables.append(placed.replace_schema_metadata(None))
+                start += table.num_rows
+        return pa.concat_tables(tables)
 
     def vectors_at(self, parts: NDArray[np.int32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The stored vectors, float32 [n, num_features], of n pictures listed by `pictures()`."""
         vectors = np.empty((len(parts), self.space.num_features), np.float32)
         for part in np.unique(parts).tolist():
-            asked = parts == part
-            vectors[asked] = self._batch(self._table(part)).vectors[rows[asked]]
+            start = 0
+            for table in self._tables(part, ["embedding"]):
+                end = start + table.num_rows
+                asked = np.flatnonzero((parts == part) & (rows >= start) & (rows < end))
+                if len(asked):
+                    vectors[asked] = vectors_of(table.column("embedding"))[rows[asked] - start]
+                start = end
         return vectors
 
-    def _table(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    def _tables(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a part, some thousand at a time; it is checked once, when it is first read."""
         part, record = self.record.parts[number], self.record
-        return read_part(self.folder, part, record.space, record.vector_type, columns)
+        if number not in self._checked:
+            part.check(self.folder)
+            self._checked.add(number)
+        yield from part_tables(self.folder, part, record.space, record.vector_type, columns)
 
     def _batch(self, table: pa.Table) -> EmbeddingBatch:
         return EmbeddingBatch(

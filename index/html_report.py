@@ -44,11 +44,21 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence, and rows of pictures under it."""
+    """A heading, a sentence, and what stands under it.
+
+    Attributes:
+        heading: of the section.
+        note: the sentence.
+        rows: of pictures.
+        drawing: SVG that we drew; it goes into the page as it is.
+        table: of figures, the first row its headings.
+    """
 
     heading: str
     note: str
-    rows: Sequence[PictureRow]
+    rows: Sequence[PictureRow] = ()
+    drawing: str = ""
+    table: Sequence[Sequence[str]] = ()
 
 
 def render_report(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:

@@ -9,10 +9,11 @@ from functools import cache
 from importlib import metadata
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from index.errors import ArtifactDamaged, OutputMissing
+from index.errors import ArtifactDamaged
 from index.output_folder import MANIFEST, OutputFolder
+from index.stored_file import MappedFile, Record, StoredFile
 from index.vector_space import VectorSpace
 
 VectorType = Literal["float32", "float16"]  # of stored vectors
@@ -43,57 +44,7 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StoredFile(_Record):
-    """A file as it was written.
-
-    Attributes:
-        name: relative to the folder of the manifest that lists it.
-        size: in bytes.
-        sha256: its checksum, in hexadecimal.
-        rows: how many rows or lines it holds, where that has a meaning.
-    """
-
-    name: str
-    size: int
-    sha256: str
-    rows: int | None = None
-
-    @classmethod
-    def of(cls, name: str, data: bytes | memoryview, *, rows: int | None = None) -> StoredFile:
-        """The record of `data`, about to be written as `name`."""
-        digest = hashlib.sha256(data).hexdigest()
-        return cls(name=name, size=len(data), sha256=digest, rows=rows)
-
-    @classmethod
-    def named_by_content(
-        cls, stem: str, suffix: str, data: bytes | memoryview, *, rows: int | None = None
-    ) -> StoredFile:
-        """The record of `data`, about to be written under a name that no other content has."""
-        named = cls.of("", data, rows=rows)
-        return named.model_copy(update={"name": f"{stem}-{named.sha256[:12]}{suffix}"})
-
-    def read_from(self, folder: OutputFolder) -> bytes:
-        """The file's bytes, refused unless they are the ones that were written."""
-        try:
-            data = folder.read(self.name)
-        except OutputMissing:
-            raise ArtifactDamaged(
-                f"{folder.path(self.name)} is listed in its manifest, but is gone"
-            ) from None
-        found = hashlib.sha256(data).hexdigest()
-        if found != self.sha256:
-            raise ArtifactDamaged(
-                f"{folder.path(self.name)} has sha256 {found[:16]}… ({len(data)} bytes), its manifest "
-                f"says {self.sha256[:16]}… ({self.size} bytes); restore the file, or make it again"
-            )
-        return data
-
-
-class Manifest(_Record):
+class Manifest(Record):
     """What every manifest says."""
 
     schema_version: Literal[1] = 1
@@ -143,7 +94,7 @@ def unsealed(folder: OutputFolder, name: str) -> bytes:
     return b"{" + rest
 
 
-class VariantSettings(_Record):
+class VariantSettings(Record):
     """What decides the vectors of one variant.
 
     Attributes:
@@ -206,33 +157,102 @@ class EmbeddingsManifest(Manifest):
     variants: dict[str, VariantRecord]
 
 
+class MeasuredSearch(Record):
+    """What one search setting came to on the machine that built the index.
+
+    Attributes:
+        parameters: of the search, such as {"nprobe": 64, "candidates": 160}; empty where there are none.
+        recall_at_1: against exact search.
+        recall_at_10: the same for ten neighbors.
+        recall_error: the standard error of recall_at_10 over the queries.
+        queries_a_second: in one batch.
+    """
+
+    parameters: dict[str, int]
+    recall_at_1: float
+    recall_at_10: float
+    recall_error: float
+    queries_a_second: float
+
+
 class IndexManifest(Manifest):
     """OUT/index/variant=<name>/manifest.json: one index.
 
     Attributes:
-        space: of the vectors it holds.
-        embeddings: the digest of the embeddings it was built from.
+        settings: of the vectors it holds: their space, engine, precision and type.
+        embeddings: the digest of the embeddings it covers.
+        parts: the checksums of their parts, in order; rows name a part by its place here.
         metric: how scores are computed.
         factory_string: the FAISS index type.
-        search_parameters: FAISS's search-time settings, such as "efSearch=64"; "" for none.
+        reason: why it was chosen.
+        asked_for: whether the user chose it.
+        min_recall: the recall@10 it was tuned for.
+        search_parameters: the setting that reached it, and that searches use.
+        measured: what that setting came to; None where there are fewer than two vectors.
+        tried: all settings that were measured.
+        queries: how many of its own vectors they were measured with.
         count: how many vectors it holds.
-        recall_at_10: measured against exact search; 1.0 for an exact index, None below 2 vectors.
-        recall_queries: how many of its own vectors the recall was measured with.
-        index_file: the FAISS index.
+        trained_count: how many it held when it was trained.
+        measured_count: how many it held when it was measured.
+        changed_since: how many rows came or went after that.
+        tombstones: how many it holds that no row names.
+        next_id: the id that the next new picture gets.
+        updates: how often it was brought up to date; until then row, place and id are one number.
+        build_seconds: what building, or the last update, took.
+        index_file: the stored vectors, a FAISS index that can be searched by itself.
+        candidates_file: the FAISS index that proposes candidates; None where every vector is scored.
+        lists_file: its inverted lists, where they are searched on the disk.
         rows_file: the rows that ids stand for.
+        report_file: the page.
     """
 
     kind: Literal["index"] = "index"
-    space: VectorSpace
+    settings: VariantSettings
     embeddings: str
+    parts: tuple[str, ...]
     metric: Literal["cosine"] = "cosine"
     factory_string: str
-    search_parameters: str
+    reason: str
+    asked_for: bool
+    min_recall: float
+    search_parameters: dict[str, int]
+    measured: MeasuredSearch | None
+    tried: tuple[MeasuredSearch, ...]
+    queries: int
     count: int
-    recall_at_10: float | None
-    recall_queries: int
-    index_file: StoredFile
-    rows_file: StoredFile
+    trained_count: int
+    measured_count: int
+    changed_since: int = 0
+    tombstones: int = 0
+    next_id: int
+    updates: int = 0
+    build_seconds: float
+    index_file: MappedFile
+    candidates_file: MappedFile | None
+    lists_file: MappedFile | None
+    rows_file: MappedFile
+    report_file: MappedFile
+
+    @property
+    def space(self) -> VectorSpace:
+        """What the vectors mean."""
+        return self.settings.space
+
+    @property
+    def files(self) -> tuple[MappedFile, ...]:
+        """Every file of the index beside its manifest."""
+        return (*self.searched_files, self.rows_file, self.report_file)
+
+    @property
+    def searched_files(self) -> tuple[MappedFile, ...]:
+        """The files that hold the vectors."""
+        every = (self.index_file, self.candidates_file, self.lists_file)
+        return tuple(file for file in every if file is not None)
+
+    @property
+    def bytes_a_vector(self) -> float:
+        """What a vector takes, of all that searching reads."""
+        return sum(file.size for file in self.searched_files) / self.count
 
 
 class DuplicatesManifest(Manifest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -89,7 +89,11 @@ class OutputFolder:
             raise OutputMissing(f"{self._path(name)} does not exist") from None
 
     def write(self, name: str, data: bytes | memoryview) -> None:
-        """Write a file whole: under a hidden temporary name, then renamed into place.
+        """Write a file whole: under a hidden temporary name, then renamed into place."""
+        self.write_pieces(name, [data])
+
+    def write_pieces(self, name: str, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        """The same for what comes piece by piece, and need not fit into memory.
 
         Raises:
             ArtifactError: the disk is full, or the folder cannot be written to.
@@ -100,7 +104,8 @@ class OutputFolder:
             self.filesystem.create_dir(str(target.parent), recursive=True)
             try:
                 with self.filesystem.open_output_stream(temporary) as stream:
-                    stream.write(data)
+                    for piece in pieces:
+                        stream.write(piece)
                 self.filesystem.move(temporary, str(target))
             except OSError:
                 with contextlib.suppress(OSError):

@@ -9,8 +9,9 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from index.errors import ArtifactDamaged, ArtifactError, OutputExists
-from index.manifest import EmbeddingsManifest, StoredFile, sealed, unsealed
+from index.manifest import EmbeddingsManifest, sealed, unsealed
 from index.output_folder import EMBEDDINGS, FAILURES, MANIFEST, OutputFolder, variant_partition
+from index.stored_file import StoredFile
 
 UNFINISHED: Final = ".unfinished"  # readers of Parquet folders skip names that begin with a dot
 REPLACED: Final = ".replaced"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import faiss
 import numpy as np
@@ -13,9 +12,13 @@ from numpy.typing import NDArray
 from index.embedding_dataset import EmbeddingDataset
 from index.unit_vectors import unit_vectors
 
-TIE: Final = 1e-5  # scores nearer than this are the same neighbor's for recall
+if TYPE_CHECKING:
+    from index.vector_index import VectorIndex
 
-Search = Callable[[NDArray[np.float32], int], NDArray[np.int64]]
+TIE: Final = 1e-5  # scores nearer than this are the same neighbor's for recall
+CODED_TIE: Final = 5e-3  # the same for scores computed from codes
+QUERIES: Final = 1024
+DEPTH: Final = 64  # true neighbors that are kept of each query
 
 
 @dataclass(frozen=True)
@@ -31,57 +34,104 @@ class RecallQueries:
     vectors: NDArray[np.float32]
 
 
-def sample_queries(dataset: EmbeddingDataset, count: int = 256, seed: int = 0) -> RecallQueries:
-    """A seeded sample of the dataset's own vectors."""
-    chosen = np.random.default_rng(seed).choice(
-        len(dataset), min(count, len(dataset)), replace=False
-    )
-    ids = np.sort(chosen).astype(np.int64)
-    vectors = np.empty((len(ids), dataset.space.num_features), np.float32)
-    start = 0
-    for batch in dataset.batches():
-        mine = (ids >= start) & (ids < start + len(batch))
-        vectors[mine] = unit_vectors(batch.vectors[ids[mine] - start])
-        start += len(batch)
-    return RecallQueries(ids, vectors)
+@dataclass(frozen=True)
+class ExactNeighbors:
+    """The true neighbors of queries, best first, each query's own row left out.
+
+    Attributes:
+        queries: whose they are.
+        ids: int64 [queries, depth], rows of the dataset.
+        scores: float32 [queries, depth], cosines.
+    """
+
+    queries: RecallQueries
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def recalls(
+        self, ids: NDArray[np.int64], scores: NDArray[np.float32], k: int
+    ) -> NDArray[np.float64]:
+        """The share of each query's k nearest that a search found: float64 [queries].
+
+        A found row counts when it is no worse than the true k-th best: rows that tie, such as copies of
+        one picture, are as good as each other.
+
+        Args:
+            ids: int64 [queries, at least k + 1], rows of the dataset as a search gave them, best first;
+                -1 where it found fewer.
+            scores: float32, of the same shape, as the search gave them.
+            k: neighbors asked for.
+        """
+        k = min(k, self.ids.shape[1])
+        is_own = ids == self.queries.ids[:, None]
+        first = np.argsort(is_own, axis=1, kind="stable")[:, :k]
+        ids, scores = np.take_along_axis(ids, first, 1), np.take_along_axis(scores, first, 1)
+        kth_best = self.scores[:, k - 1 : k]
+        good = np.where(self.scores >= kth_best - TIE, self.ids, -2)
+        hits = (ids[:, :, None] == good[:, None, :]).any(axis=2)
+        # Where all that is kept ties, there may be more such rows than are kept: the score tells.
+        all_tie = self.scores[:, -1:] >= kth_best - TIE
+        hits |= all_tie & (ids >= 0) & (scores >= kth_best - CODED_TIE)
+        found: NDArray[np.float64] = hits.mean(axis=1)
+        return found
 
 
 def measure_recall(
-    searches: Sequence[Search], dataset: EmbeddingDataset, queries: RecallQueries, *, k: int = 10
-) -> list[float]:
-    """The recall@k of each search, by one pass of exact search over the dataset.
-
-    A query's own row does not count. A found row counts when its exact score is no worse than the
-    true k-th best: rows that tie, such as copies of one picture, are as good as each other.
+    index: VectorIndex,
+    dataset: EmbeddingDataset,
+    k: int = 10,
+    *,
+    queries: RecallQueries | None = None,
+) -> float:
+    """The recall@k of an index against exact search, over a sample of its dataset's own vectors.
 
     Args:
-        searches: each takes float32 [queries, dim] of length one and k, gives ids int64 [queries, k].
+        index: of this very dataset.
         dataset: at least two vectors.
-        queries: from `sample_queries`.
-        k: neighbors asked for.
+        k: neighbors asked for, at most DEPTH.
+        queries: from `sample_queries`; drawn here if not given.
     """
-    k = min(k, len(dataset) - 1)
-    found = [_without_own(search(queries.vectors, k + 1), queries.ids, k) for search in searches]
-    found_scores = np.full((len(searches), len(queries.ids), k), -np.inf, np.float32)
-    best = faiss.ResultHeap(len(queries.ids), k + 1, keep_max=True)
+    exact = exact_neighbors(dataset, queries or sample_queries(dataset))
+    found = index.search(exact.queries.vectors, k + 1)
+    rows = index.pictures(found.ids.ravel())
+    starts = part_starts(dataset)[rows.column("part").to_numpy()]
+    places = (starts + rows.column("row").to_numpy()).reshape(found.ids.shape)
+    places = np.where(found.ids < 0, -1, places)
+    return float(exact.recalls(places, found.scores, k).mean())
+
+
+def sample_queries(dataset: EmbeddingDataset, count: int = QUERIES, seed: int = 0) -> RecallQueries:
+    """A seeded sample of the dataset's own vectors."""
+    ids = sample_rows(np.arange(len(dataset)), count, seed)
+    starts = part_starts(dataset)
+    parts = np.searchsorted(starts, ids, side="right") - 1
+    vectors = dataset.vectors_at(parts.astype(np.int32), (ids - starts[parts]).astype(np.int32))
+    return RecallQueries(ids, unit_vectors(vectors))
+
+
+def sample_rows(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """A seeded sample of some rows, sorted."""
+    chosen = np.random.default_rng(seed).choice(len(rows), min(count, len(rows)), replace=False)
+    return np.sort(rows[chosen]).astype(np.int64)
+
+
+def part_starts(dataset: EmbeddingDataset) -> NDArray[np.int64]:
+    """The row of the dataset that each of its parts begins with: int64 [parts]."""
+    sizes = [part.rows or 0 for part in dataset.record.parts]
+    return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+
+
+def exact_neighbors(dataset: EmbeddingDataset, queries: RecallQueries) -> ExactNeighbors:
+    """The DEPTH nearest rows of each query, by one pass over the dataset of at least two vectors."""
+    depth = min(DEPTH, len(dataset) - 1)
+    best = faiss.ResultHeap(len(queries.ids), depth, keep_max=True)
     start = 0
     for batch in dataset.batches():
         scores = queries.vectors @ unit_vectors(batch.vectors).T
-        for number, ids in enumerate(found):
-            query, place = np.nonzero((ids >= start) & (ids < start + len(batch)))
-            found_scores[number, query, place] = scores[query, ids[query, place] - start]
         own = (queries.ids >= start) & (queries.ids < start + len(batch))
         scores[own, queries.ids[own] - start] = -np.inf
-        top = np.argpartition(-scores, min(k, len(batch) - 1), axis=1)[:, : k + 1]
+        top = np.argpartition(-scores, min(depth, len(batch) - 1), axis=1)[:, :depth]
         best.add_result(np.take_along_axis(scores, top, axis=1), top + start)
         start += len(batch)
     best.finalize()
-    kth_best = best.D[:, k - 1]
-    return [float((scores >= kth_best[:, None] - TIE).mean()) for scores in found_scores]
-
-
-def _without_own(ids: NDArray[np.int64], own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The first k of each query's ids that are not the query's own: int64 [queries, k]."""
-    is_own = ids == own[:, None]
-    order = np.argsort(is_own, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(ids, order, axis=1)
+    return ExactNeighbors(queries, best.I, best.D)

@@ -5,58 +5,156 @@ lookalike index out --variant mobilenet_v2_100_224
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
+from index.errors import PipelineFailed, UsageError
+from index.output_folder import INDEX, OutputFolder, variant_partition
+from index.output_lock import only_writer
+from index.publishing import replacing, settle_embeddings
 from pipelines.job import JobReport, above_zero, flag, memory_size
+
+if TYPE_CHECKING:
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from index.builder import IndexOptions
+    from index.embedding_dataset import EmbeddingDataset
+    from index.living_index import IndexChanges
+    from index.manifest import IndexManifest
+    from index.shards import EncodeShards as EncodeFunction
+    from index.shards import Shard
+
+MIN_RECALL: Final = 0.95
 
 
 @dataclass(frozen=True)
 class BuildIndex:
-    """Build the nearest-neighbor index of one variant, and measure its recall."""
+    """Build the nearest-neighbor index of one variant, or bring it up to date, and measure its recall.
+
+    Flags that are not listed here go to Apache Beam, whose workers then encode the vectors:
+    --direct_num_workers 2 --direct_running_mode multi_processing, --runner, ...
+    """
 
     output: str = flag("a folder that `lookalike embed` made", positional=True, metavar="OUT")
     variant: str | None = flag(
         "whose embeddings; may be left out where there is one", default=None, metavar="NAME"
     )
-    min_recall: float = flag(
-        "the recall@10 to reach; 1 asks for exact search",
-        default=0.95,
+    min_recall: float | None = flag(
+        f"the recall@10 to reach, {MIN_RECALL} if not given; 1 asks for exact search",
+        default=None,
         parse=above_zero,
         metavar="R",
     )
     max_memory: int = flag(
-        "what the index may take, such as 4GB", default=4 << 30, parse=memory_size, metavar="SIZE"
+        "what building and searching may take, such as 4GB",
+        default=4 << 30,
+        parse=memory_size,
+        metavar="SIZE",
     )
     factory: str | None = flag(
         "a FAISS factory string, to choose the type of index yourself", default=None, metavar="TEXT"
     )
+    update: bool = flag(
+        "bring a finished index up to date with the embeddings, its ids kept", default=False
+    )
     overwrite: bool = flag("replace a finished index", default=False)
+    beam_args: tuple[str, ...] = ()
 
     def run(self) -> JobReport:
         """Build beside the old index, then rename into place."""
-        from index.builder import IndexOptions, build_index
+        from index.builder import build_index
         from index.embedding_dataset import EmbeddingDataset
-        from index.output_folder import INDEX, OutputFolder, variant_partition
-        from index.output_lock import only_writer
-        from index.publishing import replacing, settle_embeddings
         from transforms.variants import stored_name
 
+        if self.update and (self.overwrite or self.factory or self.min_recall is not None):
+            raise UsageError(
+                "--update keeps the type and the recall of the index; to choose others, build it again "
+                "with --overwrite"
+            )
         output = OutputFolder.at(self.output)
-        options = IndexOptions(self.max_memory, self.min_recall, self.factory)
+        options = self._options()  # a flag that nobody knows is told before anything is touched
         with only_writer(output):
             settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             indexes, variant = output.folder(INDEX), dataset.space.variant
+            place = output.path(f"{INDEX}/{variant_partition(variant)}")
+            if self.update:
+                return self._bring_up_to_date(output, dataset, options, place)
             with replacing(indexes, variant, overwrite=self.overwrite) as folder:
                 manifest = build_index(dataset, folder, options)
-        recall = manifest.recall_at_10
-        return JobReport(
-            {
-                "vectors": f"{manifest.count:,} of width {dataset.space.num_features}",
-                "index": manifest.factory_string,
-                "search": manifest.search_parameters or "exhaustive",
-                "recall@10": "not measurable" if recall is None else f"{recall:.4f}",
-                "bytes a vector": f"{manifest.index_file.size / manifest.count:,.0f}",
-                "output": output.path(f"{INDEX}/{variant_partition(variant)}"),
-            }
+        return _report(manifest, place)
+
+    def _bring_up_to_date(
+        self, output: OutputFolder, dataset: EmbeddingDataset, options: IndexOptions, place: str
+    ) -> JobReport:
+        from index.living_index import update_index
+        from index.vector_index import VectorIndex
+
+        variant = dataset.space.variant
+        index = VectorIndex.of_variant(output, variant)
+        if index.manifest.embeddings == dataset.record.digest:
+            return _report(index.manifest, place)
+        with replacing(output.folder(INDEX), variant, overwrite=True) as folder:
+            manifest, changes = update_index(index, dataset, folder, options)
+        return _report(manifest, place, changes)
+
+    def _options(self) -> IndexOptions:
+        from index.builder import IndexOptions
+        from index.shards import encode_shards
+
+        encode: EncodeFunction = encode_shards
+        if self.beam_args:
+            from pipelines.start_beam import start_beam
+
+            encode = partial(self._encode_on_beam, start_beam(self.beam_args))
+        return IndexOptions(
+            max_bytes=self.max_memory,
+            min_recall=MIN_RECALL if self.min_recall is None else self.min_recall,
+            factory_string=self.factory,
+            encode=encode,
+            told=_tell,
         )
+
+    def _encode_on_beam(
+        self,
+        options: PipelineOptions,
+        dataset: EmbeddingDataset,
+        shards: Sequence[Shard],
+        work: OutputFolder,
+    ) -> None:
+        """Encode the shards by the workers of a Beam runner."""
+        from pipelines.run_pipeline import run_pipeline
+        from pipelines.start_beam import threads_of_a_worker, worker_processes
+        from transforms.encode_shards import EncodeShards
+        from transforms.quiet_libraries import held_stderr
+
+        threads = threads_of_a_worker(options)
+        launcher = None if worker_processes(options) is None else os.getpid()
+
+        def wire(pipeline: Pipeline) -> None:
+            pipeline | "Encode" >> EncodeShards(dataset, shards, work, threads, launcher)
+
+        try:
+            with held_stderr(show_on_error=False):
+                run_pipeline(options, wire)
+        except PipelineFailed as error:
+            raise PipelineFailed(f"{error}; no index was published in {self.output}") from error
+
+
+def _tell(line: str) -> None:
+    print(f"lookalike index: {line}", file=sys.stderr, flush=True)
+
+
+def _report(manifest: IndexManifest, place: str, changes: IndexChanges | None = None) -> JobReport:
+    from index.index_report import index_facts
+
+    facts = index_facts(manifest)
+    if changes is not None:
+        facts["added"] = f"{changes.new.num_rows:,}"
+        facts["removed"] = f"{changes.gone:,}"
+    return JobReport({**facts, "output": place})

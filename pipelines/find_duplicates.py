@@ -16,10 +16,11 @@ from index.duplicate_groups import (
     find_duplicate_groups,
     groups_table,
 )
-from index.manifest import DuplicatesManifest, StoredFile
+from index.manifest import DuplicatesManifest
 from index.output_folder import DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from index.publishing import replacing, settle_embeddings
+from index.stored_file import StoredFile
 from pipelines.job import JobReport, above_zero, flag
 
 if TYPE_CHECKING:

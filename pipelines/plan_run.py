@@ -122,12 +122,13 @@ class PlanRun(ModuleFlags):
 
         width = engine.space.num_features
         try:
-            factory = choose_factory_string(
+            choice = choose_factory_string(
                 pictures, width, max_bytes=self.max_memory, min_recall=self.min_recall
             )
         except UsageError as error:
             return f"none: {error}"
-        return f"{factory}, about {_size(index_bytes(factory, pictures, width))}"
+        size = _size(index_bytes(choice.factory_string, pictures, width))
+        return f"{choice.factory_string}, about {size}"
 
 
 def worker_memory(engines: list[Engine], threads: int, chunk_bytes: int) -> int:

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from index.embedding_dataset import PICTURE_SCHEMA, EmbeddingDataset, encode_part
-from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord
+from index.manifest import EmbeddingsManifest, VariantRecord
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.stored_file import StoredFile
 from index.vector_space import VectorSpace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -23,9 +23,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from index.errors import ArtifactDamaged, ArtifactError
-from index.manifest import StoredFile, VariantSettings
+from index.manifest import VariantSettings
 from index.output_folder import OutputFolder
 from index.publishing import UNFINISHED
+from index.stored_file import StoredFile
 from transforms.elements import Failure
 from transforms.embedded_task import EmbeddedTask
 

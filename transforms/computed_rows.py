@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.embedding_dataset import PICTURE_SCHEMA, encode_part, read_part, store_part, vectors_of
-from index.manifest import EmbeddingsManifest, StoredFile, VariantSettings
+from index.manifest import EmbeddingsManifest, VariantSettings
 from index.output_folder import OutputFolder
 from index.publishing import PART
+from index.stored_file import StoredFile
 from transforms.attempt import Attempt
 from transforms.dead_letters import read_dead_letters
 from transforms.elements import Failure

@@ -8,9 +8,9 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from index.errors import ArtifactDamaged, first_line
-from index.manifest import StoredFile
 from index.output_folder import FAILURES, OutputFolder
 from index.publishing import PART
+from index.stored_file import StoredFile
 from transforms.elements import Failure
 
 _FAILURE: Final = TypeAdapter(Failure)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from index.manifest import StoredFile
+from index.stored_file import StoredFile
 
 FailedStage = Literal["list", "read", "decode", "compute"]
 

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from index.embedding_dataset import PICTURE_SCHEMA, read_part
 from index.errors import ArtifactDamaged
-from index.manifest import StoredFile, VariantSettings
+from index.manifest import VariantSettings
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.stored_file import StoredFile
 from transforms.computed_rows import UNKNOWN, ComputedRows, StandingPart
 from transforms.elements import Failure, FileReference
 from transforms.embedded_task import EmbeddedTask

@@ -1,7 +1,7 @@
 import pytest
 
 from index.errors import UsageError
-from index.factory_string import choose_factory_string
+from index.factory_string import IndexLayout, choose_factory_string, harder_choice
 
 GIB = 1 << 30
 
@@ -10,24 +10,52 @@ GIB = 1 << 30
     ("count", "dim", "max_bytes", "min_recall", "expected"),
     [
         (1, 1280, 4 * GIB, 0.95, "Flat"),
-        (100_000, 1280, 4 * GIB, 0.95, "Flat"),
-        (100_001, 1280, 4 * GIB, 0.95, "HNSW32,SQ8"),
-        (100_001, 1280, 4 * GIB, 1.0, "Flat"),
-        (90_000, 1280, GIB // 4, 0.95, "HNSW32,SQ8"),
-        (90_000, 1280, GIB // 9, 0.95, "IVF1024,SQ8"),
-        (100, 1280, 140_000, 0.95, "IVF2,SQ8"),
-        (10, 1280, 14_000, 0.95, "IVF1,SQ8"),
+        (13_000, 1280, 4 * GIB, 0.95, "Flat"),
+        (14_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF128,PQ128x4fs,Refine(SQ8)"),
+        (100_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF256,PQ128x4fs,Refine(SQ8)"),
+        (100_000, 1280, 4 * GIB, 0.99, "PCAR256,IVF256,PQ128x4fs,Refine(SQfp16)"),
+        (100_000, 1280, 4 * GIB, 1.0, "Flat"),
+        (1_000_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF1024,PQ128x4fs,Refine(SQ8)"),
+        (100_000_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF8192,PQ128x4,Refine(SQ8)"),
+        (1_000_000, 255, GIB, 0.95, "PCAR254,IVF1024,PQ127x4fs,Refine(SQ8)"),
+        (100_000_000, 1, 4 * GIB, 0.95, "Flat"),
     ],
 )
-def test_the_choice_follows_count_and_memory(count, dim, max_bytes, min_recall, expected):
+def test_the_choice_follows_count_width_memory_and_recall(
+    count, dim, max_bytes, min_recall, expected
+):
     choice = choose_factory_string(count, dim, max_bytes=max_bytes, min_recall=min_recall)
-    assert choice == expected
+    assert choice.factory_string == expected
+    assert len(choice.reason) > 20
+    assert "\n" not in choice.reason
 
 
-@pytest.mark.parametrize("min_recall", [0.9, 1.0])
-def test_too_little_memory_is_refused_with_both_figures(min_recall):
-    with pytest.raises(UsageError, match=r"at least .* MiB .* allows 1\.0 MiB"):
-        choose_factory_string(1_000_000, 1280, max_bytes=1 << 20, min_recall=min_recall)
+def test_too_little_memory_is_refused_with_both_figures():
+    with pytest.raises(UsageError, match=r"at least 75\.3 MiB .* allows 1\.0 MiB"):
+        choose_factory_string(1_000_000, 1280, max_bytes=1 << 20, min_recall=0.9)
+
+
+@pytest.mark.parametrize("name", ["HNSW32", "PCAR8,IVF0,PQ4x4fs,Refine(SQ8)", "PCAR8,IVF4,PQ3x4fs"])
+def test_types_that_are_not_ours_are_left_to_faiss(name):
+    assert IndexLayout.parse(name) is None
+
+
+def test_a_layout_is_written_as_it_is_read():
+    for name in (
+        "Flat",
+        "SQ8",
+        "PCAR8,IVF4,PQ4x4fs,Refine(SQ8)",
+        "PCAR8,IVF4,PQ4x4,Refine(SQfp16)",
+    ):
+        assert IndexLayout.parse(name).factory_string == name
+
+
+def test_harder_types_end_with_exact_search():
+    first = "PCAR256,IVF256,PQ128x4fs,Refine(SQ8)"
+    second = harder_choice(first).factory_string
+    assert second == "PCAR256,IVF256,PQ128x4fs,Refine(SQfp16)"
+    assert harder_choice(second).factory_string == "Flat"
+    assert harder_choice("Flat") is None
 
 
 @pytest.mark.parametrize("min_recall", [0, -1, 1.5])

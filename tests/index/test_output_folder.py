@@ -3,9 +3,10 @@ import os
 import pytest
 
 from index.errors import ArtifactDamaged, ArtifactError, OutputMissing, UsageError
-from index.manifest import EmbeddingsManifest, IndexManifest, StoredFile
+from index.manifest import EmbeddingsManifest, IndexManifest
 from index.output_folder import OutputFolder, variant_partition
 from index.output_lock import only_writer
+from index.stored_file import StoredFile
 from tests.conftest import random_vectors, write_dataset
 
 

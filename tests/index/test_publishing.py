@@ -3,7 +3,7 @@ import contextlib
 import pytest
 
 from index.errors import ArtifactDamaged, OutputExists
-from index.manifest import EmbeddingsManifest, StoredFile, VariantRecord
+from index.manifest import EmbeddingsManifest, VariantRecord
 from index.output_folder import OutputFolder
 from index.publishing import (
     REPLACED,
@@ -13,6 +13,7 @@ from index.publishing import (
     replacing,
     settle_embeddings,
 )
+from index.stored_file import StoredFile
 from tests.conftest import contents, space
 
 

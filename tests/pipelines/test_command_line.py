@@ -79,7 +79,7 @@ def test_every_field_of_a_job_is_a_flag_with_help(command, capsys):
         ["embed", "photos", "--variants", "v", "--output", "o", "--varients", "x"],
         ["embed", "photos", "--variants", "v", "--output", "o", "--batch-size", "0"],
         ["embed", "photos", "--variants", "v", "--output", "o", "--max-failure-rate", "7"],
-        ["index", "out", "--runner", "FlinkRunner"],
+        ["dedup", "out", "--runner", "FlinkRunner"],
         ["index", "out", "--max-memory", "lots"],
         ["search"],
         ["dedup", "out", "--keep", "newest"],

@@ -17,12 +17,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_an_index_is_three_files_that_describe_it(indexed):
+def test_an_index_is_files_that_describe_it(indexed):
     folder = indexed / "index/variant=tf2"
-    assert files(folder) == ["index.faiss", "manifest.json", "rows.parquet"]
+    assert files(folder) == ["index.faiss", "manifest.json", "report.html", "rows.parquet"]
     manifest = IndexManifest.read(OutputFolder.at(folder))
     assert (manifest.factory_string, manifest.metric, manifest.count) == ("Flat", "cosine", 12)
-    assert manifest.recall_at_10 == 1.0
+    assert manifest.measured.recall_at_10 == 1.0
     assert files(indexed / "index") == ["variant=tf2"]
 
 

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from index.embedding_dataset import EmbeddingDataset
@@ -122,13 +123,57 @@ def test_a_vector_file_that_would_run_code_is_refused(indexed, tmp_path, capsys)
     assert "not a .npy file of numbers" in capsys.readouterr().err
 
 
-def test_an_index_of_other_embeddings_is_refused(indexed, photos, tiny_tf2, tmp_path, capsys):
+def test_an_index_that_is_behind_its_embeddings_says_so(
+    indexed, photos, tiny_tf2, tmp_path, capsys
+):
     out = tmp_path / "out"
     flags = ["--variants", f"tf2={tiny_tf2}", "--output", str(out)]
     assert main(["embed", str(photos / "01.jpg"), *flags]) == 0
     shutil.copytree(indexed / "index/variant=tf2", out / "index/variant=tf2")
-    assert main(["search", str(out), "--uri", str(photos / "01.jpg")]) == 1
-    assert "built from embeddings" in capsys.readouterr().err
+    assert main(["search", str(out), "--uri", str(photos / "01.jpg")]) == 0
+    shown = capsys.readouterr()
+    assert "covers 12 pictures" in shown.err
+    assert "holds 1 of" in shown.err
+    assert "--update" in shown.err
+    assert "1  1.0000" in shown.out  # by what the index holds itself
+
+
+def test_an_index_away_from_its_embeddings_can_be_searched(indexed, photos, tmp_path, capsys):
+    shutil.copytree(indexed / "index", tmp_path / "out/index")
+    query = ["--uri", photos / "08.jpg", "-k", 4]
+    assert search(tmp_path / "out", *query, capsys=capsys) == search(indexed, *query, capsys=capsys)
+
+
+def test_only_pictures_that_match_a_filter_are_found(indexed, photos, capsys):
+    query = ["--uri", photos / "08.jpg", "-k", 20]
+    every = search(indexed, *query, capsys=capsys)
+    some = search(indexed, *query, "--filter", "uri like '%/more/%'", capsys=capsys)
+    ranks = [hit["uri"] for hit in every if "/more/" in hit["uri"]]
+    assert [hit["uri"] for hit in some] == ranks
+    assert len(ranks) == 4
+    assert search(indexed, *query, "--filter", "width > 10000", capsys=capsys) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["widht > 3", "uri", "1; drop table rows", "", "uri in (select * from '/etc/passwd')", "(1"],
+)
+def test_a_filter_that_is_no_condition_is_refused(indexed, photos, capsys, condition):
+    query = ["--uri", str(photos / "08.jpg"), "--filter", condition]
+    assert main(["search", str(indexed), *query]) == 2
+    assert "--filter" in capsys.readouterr().err
+
+
+def test_neighbors_are_written_as_parquet(indexed, photos, tmp_path, capsys):
+    query = ["--uri", photos / "08.jpg", photos / "01.jpg", "-k", 3]
+    printed = search(indexed, *query, capsys=capsys)
+    query = [str(flag) for flag in query]
+    assert main(["search", str(indexed), *query, "--parquet", str(tmp_path / "hits.parquet")]) == 0
+    assert capsys.readouterr().out == ""
+    written = pq.read_table(tmp_path / "hits.parquet").to_pylist()
+    assert [{**hit, "score": round(hit["score"], 4)} for hit in written] == [
+        {**hit, "score": round(hit["score"], 4)} for hit in printed
+    ]
 
 
 def test_a_query_prepared_with_another_module_is_refused(indexed, photos, tmp_path, capsys):

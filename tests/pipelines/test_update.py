@@ -70,8 +70,9 @@ def test_an_update_computes_what_is_new_and_drops_what_is_gone(
         "2",
         "8",
     )
-    assert (out / "index").is_dir()  # search says that it is of other embeddings
-    assert main(["search", str(out), "--uri", str(pictures / "01.jpg")]) == 1
+    assert (out / "index").is_dir()
+    assert main(["search", str(out), "--uri", str(pictures / "01.jpg")]) == 0
+    assert "the index is behind" in capsys.readouterr().err
 
 
 def test_an_update_of_what_has_not_changed_changes_nothing(pictures, tiny_tf2, tmp_path, decoded):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from index.embedding_dataset import encode_part, read_part, vectors_of
 from index.errors import ArtifactDamaged
-from index.manifest import StoredFile, VariantSettings
+from index.manifest import VariantSettings
 from index.output_folder import EMBEDDINGS, OutputFolder, variant_partition
+from index.stored_file import StoredFile
 from tests.conftest import picture_table, space
 from transforms import computed_rows
 from transforms.computed_rows import ComputedRows, StandingPart, settle_parts

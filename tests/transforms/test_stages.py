@@ -9,8 +9,8 @@ import pytest
 from apache_beam.testing.util import assert_that
 
 from index.errors import ArtifactDamaged
-from index.manifest import StoredFile
 from index.output_folder import OutputFolder
+from index.stored_file import StoredFile
 from tests.conftest import picture, picture_table, space
 from transforms.attempt import Attempt
 from transforms.complete_chunks import complete_chunk

@@ -1,0 +1,321 @@
+"""An index and its dataset, which went on -> the index of what the dataset holds now, ids kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from index.builder import (
+    WORK,
+    IndexOptions,
+    WrittenIndex,
+    build_index,
+    first_choice,
+    publish_index,
+    tune_written,
+    work_folder,
+    write_faiss,
+)
+from index.embedding_dataset import EmbeddingDataset
+from index.errors import RunMismatch, UsageError
+from index.factory_string import BATCH_ROWS, IndexChoice, IndexLayout
+from index.index_files import (
+    INDEX_FILE,
+    blank_quantizer,
+    candidate_codes_of,
+    codes_of,
+    pieces_of,
+    read_candidates,
+    write_candidates,
+    write_stored_vectors,
+)
+from index.index_rows import numbered_rows
+from index.manifest import IndexManifest
+from index.output_folder import OutputFolder
+from index.recall import exact_neighbors, part_starts, sample_queries
+from index.search_parameters import can_select
+from index.search_tuning import Tuned
+from index.shards import Shard, candidate_codes, encode_batches, stored_codes
+from index.unit_vectors import unit_vectors
+from index.vector_index import VectorIndex
+
+MOST_TOMBSTONES: Final = 0.2  # of the places of an index: above it, it is made anew
+MOST_GROWTH: Final = 2.0  # times what it was trained on
+MOST_CHANGED: Final = 0.1  # of what was measured: above it, recall is measured again
+
+
+@dataclass(frozen=True)
+class IndexChanges:
+    """What became of the rows of an index.
+
+    Attributes:
+        kept: int64 [kept], its rows whose pictures are there still, in their order.
+        places: int32 [kept, 2], the part and the row of the dataset that hold each now.
+        new: the pictures that are new, as `EmbeddingDataset.pictures` has them, in their order.
+        gone: how many of its rows are gone.
+    """
+
+    kept: NDArray[np.int64]
+    places: NDArray[np.int32]
+    new: pa.Table
+    gone: int
+
+    @classmethod
+    def between(cls, index: VectorIndex, dataset: EmbeddingDataset) -> IndexChanges:
+        """Compare an index with a dataset; a picture is the same with the same URI and content."""
+        number_of = {part.sha256: number for number, part in enumerate(dataset.record.parts)}
+        now = np.array([number_of.get(part, -1) for part in index.manifest.parts], np.int32)
+        then = set(index.manifest.parts)
+        changed = [number for part, number in number_of.items() if part not in then]
+        pictures = dataset.pictures(changed)
+
+        rows = index.rows
+        parts, places = now[rows.column("part").to_numpy()], rows.column("row").to_numpy().copy()
+        moved = np.flatnonzero(parts < 0)
+        keys, old_keys = _keys(pictures), _keys(rows.take(pa.array(moved)))
+        found = pc.index_in(old_keys, value_set=keys)
+        again = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        targets = found.take(pa.array(again)).to_numpy(zero_copy_only=False).astype(np.int64)
+        parts[moved[again]] = pictures.column("part").to_numpy()[targets]
+        places[moved[again]] = pictures.column("row").to_numpy()[targets]
+        is_new = np.ones(pictures.num_rows, np.bool_)
+        is_new[targets] = False
+        kept = np.flatnonzero(parts >= 0)
+        return cls(
+            kept=kept,
+            places=np.stack([parts[kept], places[kept]], axis=1),
+            new=pictures.filter(pa.array(is_new)),
+            gone=len(parts) - len(kept),
+        )
+
+
+def update_index(
+    index: VectorIndex, dataset: EmbeddingDataset, folder: OutputFolder, options: IndexOptions
+) -> tuple[IndexManifest, IndexChanges]:
+    """Write the index of what the dataset holds now into `folder`, an empty one.
+
+    What was encoded is taken over, new pictures are encoded as it was trained, gone ones are left out; a
+    type of index that cannot leave out keeps tombstones, which no row names. It is made anew, ids kept,
+    where it has too many of those, or has outgrown its training.
+
+    Args:
+        index: the index as it stands.
+        dataset: its dataset, with another digest.
+        folder: to write into.
+        options: its memory and how shards are encoded; type and recall are those of the index.
+
+    Raises:
+        RunMismatch: the dataset's vectors are of another module or other settings.
+    """
+    began = time.perf_counter()
+    manifest = index.manifest
+    if difference := manifest.settings.difference(dataset.record):
+        fact, here, there = difference
+        raise RunMismatch(
+            f"the index holds vectors of {fact} {here!r}, the embeddings are of {fact} {there!r}; "
+            "build it again with --overwrite"
+        )
+    asked = manifest.factory_string if manifest.asked_for else None
+    options = dataclasses.replace(options, min_recall=manifest.min_recall, factory_string=asked)
+    changes = IndexChanges.between(index, dataset)
+    rows = _rows(index, changes)
+    layout = IndexLayout.parse(manifest.factory_string)
+    places = len(dataset)
+    if layout is None:
+        places = index.files.searched.ntotal + changes.new.num_rows
+    written: WrittenIndex | None = None
+    rebuild = _outgrown(index, dataset, changes, options)
+    if rebuild is None and layout is not None:
+        written = _take_over(index, dataset, changes, folder, layout)
+    elif rebuild is None:
+        written, rows = _add_to(index, dataset, changes, folder, rows)
+        if written is None:
+            rebuild = "it would hold too many rows that are gone"
+    if written is not None:
+        changed = manifest.changed_since + changes.gone + changes.new.num_rows
+        counts: dict[str, Any] = {
+            "queries": manifest.queries,
+            "measured_count": manifest.measured_count,
+            "changed_since": changed,
+        }
+        if changed > MOST_CHANGED * manifest.measured_count and len(dataset) > 1:
+            options.told("measuring recall and speed")
+            exact = exact_neighbors(dataset, sample_queries(dataset))
+            dataset_rows = _dataset_rows(dataset, rows, places)
+            written = tune_written(folder, written, exact, dataset_rows, manifest.min_recall)
+            counts = {"queries": len(exact.queries.ids), "measured_count": len(dataset)}
+            if written.tuned and not written.tuned.reached and not manifest.asked_for:
+                rebuild = "it no longer reaches its recall"
+    if rebuild is not None or written is None:
+        options.told(f"made anew: {rebuild}")
+        return _make_anew(dataset, folder, options, _in_dataset_order(rows)), changes
+    return publish_index(
+        dataset,
+        folder,
+        written,
+        rows,
+        began=began,
+        changes={
+            **counts,
+            "min_recall": manifest.min_recall,
+            "trained_count": manifest.trained_count,
+            "tombstones": places - rows.num_rows,
+            "next_id": manifest.next_id + changes.new.num_rows,
+            "updates": manifest.updates + 1,
+        },
+    ), changes
+
+
+def _make_anew(
+    dataset: EmbeddingDataset, folder: OutputFolder, options: IndexOptions, rows: pa.Table
+) -> IndexManifest:
+    """An index of the type that was asked for, where as many vectors as are left can train it."""
+    folder.delete("")
+    try:
+        return build_index(dataset, folder, options, rows)
+    except UsageError as error:
+        if options.factory_string is None:
+            raise
+        options.told(str(error))
+        folder.delete("")
+        return build_index(dataset, folder, dataclasses.replace(options, factory_string=None), rows)
+
+
+def _keys(pictures: pa.Table) -> pa.Array:
+    """What says which picture a row is, one text a row."""
+    both = pc.binary_join_element_wise(pictures.column("content_hash"), pictures.column("uri"), " ")
+    return both.combine_chunks() if isinstance(both, pa.ChunkedArray) else both
+
+
+def _rows(index: VectorIndex, changes: IndexChanges) -> pa.Table:
+    """The kept rows in their order, then the new ones with the next ids, their places in a row."""
+    names = changes.new.column_names
+    kept = index.rows.take(pa.array(changes.kept)).select(names)
+    for place, name in enumerate(("part", "row")):
+        column = pa.array(np.ascontiguousarray(changes.places[:, place]))
+        kept = kept.set_column(names.index(name), changes.new.schema.field(name), column)
+    pictures = pa.concat_tables([kept, changes.new])
+    new_ids = index.manifest.next_id + np.arange(changes.new.num_rows)
+    ids = np.concatenate([index.ids[changes.kept], new_ids]).astype(np.int64)
+    return numbered_rows(pictures, pa.array(ids), pa.array(np.arange(len(ids))))
+
+
+def _in_dataset_order(rows: pa.Table) -> pa.Table:
+    order = rows.sort_by([("part", "ascending"), ("row", "ascending")])
+    positions = pa.array(np.arange(rows.num_rows, dtype=np.int64))
+    return order.set_column(1, "position", positions)
+
+
+def _dataset_rows(dataset: EmbeddingDataset, rows: pa.Table, places: int) -> NDArray[np.int64]:
+    """The dataset's row at each place of the index, -1 at tombstones: int64 [places]."""
+    positions = rows.column("position").to_numpy()
+    found = np.full(places, -1, np.int64)
+    starts = part_starts(dataset)
+    found[positions] = starts[rows.column("part").to_numpy()] + rows.column("row").to_numpy()
+    return found
+
+
+def _outgrown(
+    index: VectorIndex, dataset: EmbeddingDataset, changes: IndexChanges, options: IndexOptions
+) -> str | None:
+    """Why an index is better made anew; None where it is not."""
+    manifest = index.manifest
+    layout = IndexLayout.parse(manifest.factory_string)
+    if not len(changes.kept):
+        return "none of its pictures are left"
+    if layout is not None and not layout.learns:
+        choice = first_choice(len(dataset), dataset.space.num_features, options)
+        return None if choice.factory_string == manifest.factory_string else choice.reason
+    if len(dataset) > MOST_GROWTH * manifest.trained_count:
+        return f"it was trained on {manifest.trained_count:,} vectors, there are {len(dataset):,}"
+    if layout is not None and layout.candidates and not layout.candidates.in_memory:
+        return "its lists are on the disk"
+    return None
+
+
+def _take_over(
+    index: VectorIndex,
+    dataset: EmbeddingDataset,
+    changes: IndexChanges,
+    folder: OutputFolder,
+    layout: IndexLayout,
+) -> WrittenIndex:
+    """One of our layouts: the codes that are there, without those of gone rows, and the new ones."""
+    manifest = index.manifest
+    standing = read_candidates(index.folder, layout)
+    quantizer = blank_quantizer(index.files.stored, standing)
+    work = work_folder(folder)
+    new = Shard(0, ())
+    encode_batches(_new_vectors(dataset, changes.new), new, quantizer, work)
+    old = codes_of(index.folder, index.files.stored, manifest.count)
+    stored = write_stored_vectors(
+        folder,
+        quantizer.stored,
+        itertools.chain(pieces_of(old, changes.kept), stored_codes([new], quantizer, work)),
+        len(dataset),
+    )
+    candidates = None
+    if standing is not None:
+        kept = candidate_codes_of(standing)[changes.kept]
+        pieces = itertools.chain([kept], candidate_codes([new], quantizer, work))
+        candidates = write_candidates(folder, quantizer.candidates, pieces)
+    folder.delete(WORK)
+    return _as_measured(manifest, WrittenIndex(_choice(manifest), stored, candidates))
+
+
+def _add_to(
+    index: VectorIndex,
+    dataset: EmbeddingDataset,
+    changes: IndexChanges,
+    folder: OutputFolder,
+    rows: pa.Table,
+) -> tuple[WrittenIndex | None, pa.Table]:
+    """Another type of FAISS's: new vectors are added, places of gone rows stay as tombstones."""
+    whole = faiss.read_index(index.folder.path(INDEX_FILE))  # the mapped one cannot grow
+    places = whole.ntotal + changes.new.num_rows
+    gone = places - rows.num_rows
+    if gone and (gone > MOST_TOMBSTONES * places or not can_select(whole)):
+        return None, rows
+    standing = index.positions[changes.kept]
+    positions = np.concatenate([standing, np.arange(whole.ntotal, places)])
+    for vectors in _new_vectors(dataset, changes.new):
+        whole.add(unit_vectors(vectors))
+    written = WrittenIndex(_choice(index.manifest), write_faiss(folder, whole))
+    return _as_measured(index.manifest, written), rows.set_column(
+        1, "position", pa.array(positions)
+    )
+
+
+def _choice(manifest: IndexManifest) -> IndexChoice:
+    return IndexChoice(manifest.factory_string, manifest.reason, manifest.asked_for)
+
+
+def _as_measured(manifest: IndexManifest, written: WrittenIndex) -> WrittenIndex:
+    """With the setting and the figures that were measured before."""
+    if manifest.measured is None:
+        return written
+    tuned = Tuned(manifest.measured, reached=True, tried=manifest.tried)
+    return dataclasses.replace(written, tuned=tuned)
+
+
+def _new_vectors(dataset: EmbeddingDataset, new: pa.Table) -> Iterator[NDArray[np.float32]]:
+    """The stored vectors of new pictures, in their order, in batches float32 [rows, dim]."""
+    parts, rows = new.column("part").to_numpy(), new.column("row").to_numpy()
+    for part in np.unique(parts).tolist():
+        wanted = rows[parts == part]
+        start = 0
+        for batch in dataset.batches(BATCH_ROWS, parts=[part]):
+            mine = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
+            if len(mine):
+                yield batch.vectors[mine]
+            start += len(batch)

@@ -1,0 +1,63 @@
+"""A search setting by its names -> the parameters that each FAISS index type takes, for one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import faiss
+
+TUNED_K = 10  # neighbors a setting was tuned for
+
+
+def setting_names(index: Any) -> tuple[str, ...]:
+    """What can be set of a search of this index: some of nprobe, efSearch, candidates."""
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexRefine):
+        return (*setting_names(inner.base_index), "candidates")
+    if isinstance(inner, faiss.IndexPreTransform):
+        return setting_names(inner.index)
+    if isinstance(inner, faiss.IndexIVF):
+        return ("nprobe",)
+    return ("efSearch",) if isinstance(inner, faiss.IndexHNSW) else ()
+
+
+def faiss_parameters(
+    index: Any, setting: Mapping[str, int], k: int, selector: Any | None = None
+) -> Any | None:
+    """The parameters of one search for k neighbors; nothing in the index is changed.
+
+    Args:
+        index: a FAISS index.
+        setting: by the names of `setting_names`, as tuned for TUNED_K neighbors.
+        k: neighbors asked for; above TUNED_K as many times more candidates are scored.
+        selector: a FAISS IDSelector of the rows that may be found.
+    """
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexRefine):
+        scored = setting.get("candidates", k) * max(1, k / TUNED_K)
+        return faiss.IndexRefineSearchParameters(
+            k_factor=max(1.0, scored / k),
+            base_index_params=faiss_parameters(inner.base_index, setting, k, selector),
+        )
+    if isinstance(inner, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(
+            index_params=faiss_parameters(inner.index, setting, k, selector)
+        )
+    chosen = {} if selector is None else {"sel": selector}
+    if isinstance(inner, faiss.IndexIVF):
+        return faiss.SearchParametersIVF(nprobe=setting.get("nprobe", 1), **chosen)
+    if isinstance(inner, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(efSearch=setting.get("efSearch", 16), **chosen)
+    return faiss.SearchParameters(**chosen) if chosen else None
+
+
+def can_select(index: Any) -> bool:
+    """Whether a search of this index can be kept to some of its rows."""
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexRefine):
+        return can_select(inner.base_index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        return can_select(inner.index)
+    kinds = (faiss.IndexIVF, faiss.IndexHNSW, faiss.IndexFlat, faiss.IndexScalarQuantizer)
+    return isinstance(inner, kinds)

@@ -1,0 +1,103 @@
+"""What a user searches with -> queries, each a vector that means what the index's do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from index.errors import InvalidInput
+from index.exact_scores import Query
+from index.unit_vectors import check_vectors
+
+if TYPE_CHECKING:
+    from index.embedding_dataset import EmbeddingDataset
+    from index.vector_index import VectorIndex
+    from index.vector_space import VectorSpace
+    from transforms.variants import Variant
+
+
+def queries_by_image(
+    images: Sequence[str], index: VectorIndex, variant: str, modules: str | None
+) -> Iterator[Query]:
+    """Picture files, embedded as the index's were."""
+    if not images:
+        return
+    from transforms.image_embedder import ImageEmbedder
+    from transforms.read_bytes import read_bytes
+
+    embedder = ImageEmbedder.open(_variant(variant, index.space), modules=modules)
+    index.space.require_same(embedder.space)
+    for name in images:
+        try:
+            data = read_bytes(name)
+        except OSError as error:
+            raise InvalidInput(f"query picture {name!r}: {error}") from error
+        try:
+            vector = embedder.embed([data])[0]
+        except InvalidInput as error:
+            raise InvalidInput(f"{name!r} cannot be used: {error.__cause__}") from error
+        yield Query(name, vector, _row_of_content(index, data, os.path.abspath(name)))
+
+
+def queries_by_uri(
+    uris: Sequence[str], index: VectorIndex, dataset: EmbeddingDataset | None
+) -> Iterator[Query]:
+    """Pictures of the set, by the vectors that are stored of them."""
+    for name in uris:
+        own = index.find(name)
+        own = index.find(os.path.abspath(name)) if own is None else own
+        if own is None:
+            raise InvalidInput(
+                f"{name!r} is not a picture of this index; its URIs are as in rows.parquet, "
+                "or search with --image"
+            )
+        ids = np.array([own])
+        if dataset is None:
+            yield Query(name, index.vectors(ids)[0], own)
+            continue
+        row = index.pictures(ids)
+        place = row.column("part").to_numpy(), row.column("row").to_numpy()
+        yield Query(name, dataset.vectors_at(*place)[0], own)
+
+
+def queries_by_vector(file: str | None, index: VectorIndex) -> Iterator[Query]:
+    """The vectors of a .npy file."""
+    if not file:
+        return
+    try:
+        vectors = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidInput(f"{file!r} is not a .npy file of numbers: {error}") from error
+    if not isinstance(vectors, np.ndarray):
+        raise InvalidInput(f"{file!r} holds several arrays; save one as .npy")
+    checked = check_vectors(np.atleast_2d(vectors), index.space.num_features)
+    if not checked.any(axis=1).all():
+        raise InvalidInput(f"{file!r} holds a vector of zeros, which is like no other")
+    for number, vector in enumerate(checked):
+        yield Query(f"{file}[{number}]", vector)
+
+
+def _variant(text: str, stored: VectorSpace) -> Variant:
+    """The variant to prepare a query with: as the user gives it, else as the index has it."""
+    from transforms.variants import VARIANTS, Variant, parse_variants
+
+    if "=" in text or stored.variant in VARIANTS:
+        return parse_variants(text)[0]
+    return Variant(name=stored.variant, handle=stored.handle)
+
+
+def _row_of_content(index: VectorIndex, data: bytes, location: str) -> int | None:
+    """The id of the row whose picture has these bytes, preferring the one at this location."""
+    import pyarrow.compute as pc
+
+    content = hashlib.sha256(data).hexdigest()
+    rows = pc.indices_nonzero(pc.equal(index.rows.column("content_hash"), content)).to_numpy()
+    same: list[int] = index.ids[rows].tolist()
+    at_location = index.find(location)
+    if at_location in same:
+        return at_location
+    return same[0] if same else None
