@@ -9,32 +9,26 @@ from typing import Final
 
 import faiss
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import OutputMissing, UsageError, last_line
 from index.factory_string import IndexChoice, IndexLayout, choose_factory_string, harder_choice
 from index.index_files import (
+    CANDIDATES_FILE,
     INDEX_FILE,
+    LISTS_FILE,
     IndexFiles,
     write_candidates,
     write_candidates_on_disk,
     write_stored_vectors,
 )
-from index.index_report import index_report
-from index.index_rows import ROWS_FILE, encode_rows, fresh_rows
-from index.manifest import IndexManifest, VariantSettings
+from index.index_rows import IndexRows, fresh_rows
+from index.manifest import IndexManifest
 from index.output_folder import OutputFolder
-from index.quantizer import TRAINING_ROWS, Quantizer
-from index.recall import (
-    ExactNeighbors,
-    exact_neighbors,
-    part_starts,
-    sample_queries,
-    sample_rows,
-)
-from index.search_tuning import SearchTuning, Tuned
+from index.quantizer import Quantizer
+from index.recall import ExactNeighbors, exact_neighbors, sample_queries
+from index.search_tuning import SearchTuning
 from index.shards import (
     EncodeShards,
     candidate_codes,
@@ -44,12 +38,11 @@ from index.shards import (
     write_quantizer,
 )
 from index.stored_file import MappedFile
+from index.training_sample import training_sample
 from index.unit_vectors import unit_vectors
+from index.written_index import WrittenIndex, publish_index
 
 WORK: Final = ".work"  # of a build, below the folder it fills
-REPORT_FILE: Final = "report.html"
-MOST_QUERIES: Final = 0.5  # of the rows that could be learnt from
-TRAINING_SHARE: Final = 4  # the training sample takes at most this part of the memory
 
 
 @dataclass(frozen=True)
@@ -71,30 +64,11 @@ class IndexOptions:
     told: Callable[[str], None] = field(default=lambda line: None)
 
 
-@dataclass(frozen=True)
-class WrittenIndex:
-    """The FAISS files of an index, and how well it searches.
-
-    Attributes:
-        choice: its type.
-        index_file: the stored vectors.
-        candidates_file: what proposes candidates.
-        lists_file: its lists, where they stay on the disk.
-        tuned: None where there are fewer than two vectors.
-    """
-
-    choice: IndexChoice
-    index_file: MappedFile
-    candidates_file: MappedFile | None = None
-    lists_file: MappedFile | None = None
-    tuned: Tuned | None = None
-
-
 def build_index(
     dataset: EmbeddingDataset,
     folder: OutputFolder,
     options: IndexOptions,
-    rows: pa.Table | None = None,
+    rows: IndexRows | None = None,
 ) -> IndexManifest:
     """Write the files of an index and, last, manifest.json into `folder`.
 
@@ -102,12 +76,13 @@ def build_index(
         dataset: at least one vector.
         folder: empty, or not there yet.
         options: what it is built for.
-        rows: `fresh_rows` of the dataset with other ids, where an index is made anew.
+        rows: the rows of the dataset with the ids that they have, where an index is made anew.
     """
     began = time.perf_counter()
     if len(dataset) == 0:
         raise OutputMissing(f"{dataset.folder.root} holds no vectors: there is nothing to index")
-    choice = first_choice(len(dataset), dataset.space.num_features, options)
+    dim = dataset.space.num_features
+    choice = first_choice(len(dataset), dim, options)
     options.told(f"{choice.factory_string}: {choice.reason}")
     exact = None
     if len(dataset) > 1:
@@ -115,27 +90,24 @@ def build_index(
         exact = exact_neighbors(dataset, sample_queries(dataset))
     written = _build(dataset, folder, choice, options, exact)
     while written.tuned and not written.tuned.reached and options.factory_string is None:
-        harder = harder_choice(written.choice.factory_string)
+        harder = harder_choice(
+            written.choice.factory_string, len(dataset), dim, max_bytes=options.max_bytes
+        )
         if harder is None:
             break
         options.told(f"{harder.factory_string}: {harder.reason}")
         written = _build(dataset, folder, harder, options, exact)
-    renumbered = rows is not None
-    rows = fresh_rows(dataset) if rows is None else rows
-    count = len(dataset)
     return publish_index(
         dataset,
         folder,
         written,
-        rows,
+        fresh_rows(dataset) if rows is None else rows,
         began=began,
-        changes={
+        figures={
             "min_recall": options.min_recall,
             "queries": 0 if exact is None else len(exact.queries.ids),
-            "trained_count": count,
-            "measured_count": count,
-            "next_id": int(rows.column("id").to_numpy().max()) + 1,
-            "updates": int(renumbered),
+            "trained_count": len(dataset),
+            "measured_count": len(dataset),
         },
     )
 
@@ -149,49 +121,6 @@ def first_choice(count: int, dim: int, options: IndexOptions) -> IndexChoice:
     )
 
 
-def publish_index(
-    dataset: EmbeddingDataset,
-    folder: OutputFolder,
-    written: WrittenIndex,
-    rows: pa.Table,
-    *,
-    began: float,
-    changes: dict[str, object],
-) -> IndexManifest:
-    """Write what stands beside the FAISS files of a staged index, its manifest last."""
-    record = dataset.record
-    tuned = written.tuned
-    rows_file = MappedFile.write(folder, ROWS_FILE, [memoryview(encode_rows(rows, record.space))])
-    manifest = IndexManifest.model_validate(
-        {
-            "settings": VariantSettings.model_validate(
-                {name: getattr(record, name) for name in VariantSettings.model_fields}
-            ),
-            "embeddings": record.digest,
-            "parts": tuple(part.sha256 for part in record.parts),
-            "factory_string": written.choice.factory_string,
-            "reason": written.choice.reason,
-            "asked_for": written.choice.asked_for,
-            "search_parameters": tuned.chosen.parameters if tuned else {},
-            "measured": tuned.chosen if tuned else None,
-            "tried": tuned.tried if tuned else (),
-            "count": len(dataset),
-            "build_seconds": round(time.perf_counter() - began, 3),
-            "index_file": written.index_file,
-            "candidates_file": written.candidates_file,
-            "lists_file": written.lists_file,
-            "rows_file": rows_file,
-            "report_file": MappedFile(name=REPORT_FILE, size=0, xxh3=""),
-            **changes,
-        }
-    )
-    page = index_report(manifest).encode()
-    report_file = MappedFile.write(folder, REPORT_FILE, [page])
-    manifest = manifest.model_copy(update={"report_file": report_file})
-    manifest.write(folder)
-    return manifest
-
-
 def _build(
     dataset: EmbeddingDataset,
     folder: OutputFolder,
@@ -200,6 +129,8 @@ def _build(
     exact: ExactNeighbors | None,
 ) -> WrittenIndex:
     """The FAISS files of one index type, measured."""
+    for name in (INDEX_FILE, CANDIDATES_FILE, LISTS_FILE):  # what an easier type has left
+        folder.delete(name)
     layout = IndexLayout.parse(choice.factory_string)
     apart = np.empty(0, np.int64) if exact is None else exact.queries.ids
     try:
@@ -301,27 +232,3 @@ def write_faiss(folder: OutputFolder, index: object) -> MappedFile:
     folder.filesystem.create_dir(folder.root, recursive=True)
     faiss.write_index(index, folder.path(INDEX_FILE))
     return MappedFile.of_standing(folder, INDEX_FILE)
-
-
-def training_sample(
-    dataset: EmbeddingDataset, max_bytes: int, apart: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """A seeded sample of unit vectors: float32 [at most TRAINING_ROWS, dim].
-
-    Of a dataset of many parts only some are read, drawn at random, four times what is needed. The rows
-    `apart` are what recall is measured with: learnt from, they would be found better than others, so
-    they are taken only where most rows are among them.
-    """
-    dim = dataset.space.num_features
-    wanted = max(1024, min(TRAINING_ROWS, max_bytes // TRAINING_SHARE // (dim * 4)))
-    sizes = np.array([part.rows or 0 for part in dataset.record.parts])
-    drawn = np.random.default_rng(1).permutation(len(sizes))
-    enough = int(np.searchsorted(np.cumsum(sizes[drawn]), 4 * wanted)) + 1
-    chosen = np.sort(drawn[:enough])
-    starts = part_starts(dataset)
-    rows = np.concatenate([starts[part] + np.arange(sizes[part]) for part in chosen])
-    others = np.setdiff1d(rows, apart)
-    rows = sample_rows(others if len(others) >= MOST_QUERIES * len(rows) else rows, wanted, seed=1)
-    parts = np.searchsorted(starts, rows, side="right") - 1
-    vectors = dataset.vectors_at(parts.astype(np.int32), (rows - starts[parts]).astype(np.int32))
-    return unit_vectors(vectors)

@@ -168,15 +168,30 @@ def choose_factory_string(
     )
 
 
-def harder_choice(factory_string: str) -> IndexChoice | None:
-    """What to build where an index of this type cannot reach its recall; None for lack of a better."""
+def harder_choice(
+    factory_string: str, count: int, dim: int, *, max_bytes: int
+) -> IndexChoice | None:
+    """What to build where an index of this type cannot reach its recall; None for lack of a better.
+
+    First twice the components, and vectors at 16 bits; then exact search.
+
+    >>> first = "PCAR256,IVF256,PQ128x4fs,Refine(SQ8)"
+    >>> harder_choice(first, 100_000, 1280, max_bytes=4 << 30).factory_string
+    'PCAR512,IVF256,PQ256x4fs,Refine(SQfp16)'
+    """
     layout = IndexLayout.parse(factory_string)
     if layout is None or layout.stored == "Flat":
         return None
-    if layout.stored == "SQ8" and layout.candidates is not None:
-        finer = IndexLayout("SQfp16", layout.candidates)
-        return IndexChoice(finer.factory_string, "8-bit vectors do not reach the recall")
-    return IndexChoice("Flat", "no approximate type reaches the recall")
+    exact = IndexChoice("Flat", "no approximate type reaches the recall")
+    first = layout.candidates
+    if first is None or first.width > PROJECTED_WIDTH:
+        return exact
+    width = min(2 * first.width, dim - dim % 2)
+    in_memory = candidate_bytes(count, width // 2) <= max_bytes
+    finer = IndexLayout("SQfp16", Candidates(width, first.lists, width // 2, in_memory))
+    if finer == layout:
+        return exact
+    return IndexChoice(finer.factory_string, "coarser codes do not reach the recall")
 
 
 def index_bytes(factory_string: str, count: int, dim: int) -> int:

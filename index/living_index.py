@@ -6,22 +6,18 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from index.builder import (
     WORK,
     IndexOptions,
-    WrittenIndex,
     build_index,
     first_choice,
-    publish_index,
     tune_written,
     work_folder,
     write_faiss,
@@ -29,6 +25,7 @@ from index.builder import (
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import RunMismatch, UsageError
 from index.factory_string import BATCH_ROWS, IndexChoice, IndexLayout
+from index.index_changes import IndexChanges
 from index.index_files import (
     INDEX_FILE,
     blank_quantizer,
@@ -39,7 +36,7 @@ from index.index_files import (
     write_candidates,
     write_stored_vectors,
 )
-from index.index_rows import numbered_rows
+from index.index_rows import IndexRows
 from index.manifest import IndexManifest
 from index.output_folder import OutputFolder
 from index.recall import exact_neighbors, part_starts, sample_queries
@@ -48,55 +45,11 @@ from index.search_tuning import Tuned
 from index.shards import Shard, candidate_codes, encode_batches, stored_codes
 from index.unit_vectors import unit_vectors
 from index.vector_index import VectorIndex
+from index.written_index import WrittenIndex, publish_index
 
 MOST_TOMBSTONES: Final = 0.2  # of the places of an index: above it, it is made anew
 MOST_GROWTH: Final = 2.0  # times what it was trained on
 MOST_CHANGED: Final = 0.1  # of what was measured: above it, recall is measured again
-
-
-@dataclass(frozen=True)
-class IndexChanges:
-    """What became of the rows of an index.
-
-    Attributes:
-        kept: int64 [kept], its rows whose pictures are there still, in their order.
-        places: int32 [kept, 2], the part and the row of the dataset that hold each now.
-        new: the pictures that are new, as `EmbeddingDataset.pictures` has them, in their order.
-        gone: how many of its rows are gone.
-    """
-
-    kept: NDArray[np.int64]
-    places: NDArray[np.int32]
-    new: pa.Table
-    gone: int
-
-    @classmethod
-    def between(cls, index: VectorIndex, dataset: EmbeddingDataset) -> IndexChanges:
-        """Compare an index with a dataset; a picture is the same with the same URI and content."""
-        number_of = {part.sha256: number for number, part in enumerate(dataset.record.parts)}
-        now = np.array([number_of.get(part, -1) for part in index.manifest.parts], np.int32)
-        then = set(index.manifest.parts)
-        changed = [number for part, number in number_of.items() if part not in then]
-        pictures = dataset.pictures(changed)
-
-        rows = index.rows
-        parts, places = now[rows.column("part").to_numpy()], rows.column("row").to_numpy().copy()
-        moved = np.flatnonzero(parts < 0)
-        keys, old_keys = _keys(pictures), _keys(rows.take(pa.array(moved)))
-        found = pc.index_in(old_keys, value_set=keys)
-        again = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        targets = found.take(pa.array(again)).to_numpy(zero_copy_only=False).astype(np.int64)
-        parts[moved[again]] = pictures.column("part").to_numpy()[targets]
-        places[moved[again]] = pictures.column("row").to_numpy()[targets]
-        is_new = np.ones(pictures.num_rows, np.bool_)
-        is_new[targets] = False
-        kept = np.flatnonzero(parts >= 0)
-        return cls(
-            kept=kept,
-            places=np.stack([parts[kept], places[kept]], axis=1),
-            new=pictures.filter(pa.array(is_new)),
-            gone=len(parts) - len(kept),
-        )
 
 
 def update_index(
@@ -128,7 +81,7 @@ def update_index(
     asked = manifest.factory_string if manifest.asked_for else None
     options = dataclasses.replace(options, min_recall=manifest.min_recall, factory_string=asked)
     changes = IndexChanges.between(index, dataset)
-    rows = _rows(index, changes)
+    rows = changes.rows(index)
     layout = IndexLayout.parse(manifest.factory_string)
     places = len(dataset)
     if layout is None:
@@ -158,70 +111,42 @@ def update_index(
                 rebuild = "it no longer reaches its recall"
     if rebuild is not None or written is None:
         options.told(f"made anew: {rebuild}")
-        return _make_anew(dataset, folder, options, _in_dataset_order(rows)), changes
+        return _make_anew(dataset, folder, options, rows.in_dataset_order()), changes
     return publish_index(
         dataset,
         folder,
         written,
         rows,
         began=began,
-        changes={
+        figures={
             **counts,
             "min_recall": manifest.min_recall,
             "trained_count": manifest.trained_count,
-            "tombstones": places - rows.num_rows,
-            "next_id": manifest.next_id + changes.new.num_rows,
-            "updates": manifest.updates + 1,
+            "tombstones": places - len(dataset),
         },
     ), changes
 
 
 def _make_anew(
-    dataset: EmbeddingDataset, folder: OutputFolder, options: IndexOptions, rows: pa.Table
+    dataset: EmbeddingDataset, folder: OutputFolder, options: IndexOptions, rows: IndexRows
 ) -> IndexManifest:
     """An index of the type that was asked for, where as many vectors as are left can train it."""
-    folder.delete("")
     try:
         return build_index(dataset, folder, options, rows)
     except UsageError as error:
         if options.factory_string is None:
             raise
         options.told(str(error))
-        folder.delete("")
         return build_index(dataset, folder, dataclasses.replace(options, factory_string=None), rows)
 
 
-def _keys(pictures: pa.Table) -> pa.Array:
-    """What says which picture a row is, one text a row."""
-    both = pc.binary_join_element_wise(pictures.column("content_hash"), pictures.column("uri"), " ")
-    return both.combine_chunks() if isinstance(both, pa.ChunkedArray) else both
-
-
-def _rows(index: VectorIndex, changes: IndexChanges) -> pa.Table:
-    """The kept rows in their order, then the new ones with the next ids, their places in a row."""
-    names = changes.new.column_names
-    kept = index.rows.take(pa.array(changes.kept)).select(names)
-    for place, name in enumerate(("part", "row")):
-        column = pa.array(np.ascontiguousarray(changes.places[:, place]))
-        kept = kept.set_column(names.index(name), changes.new.schema.field(name), column)
-    pictures = pa.concat_tables([kept, changes.new])
-    new_ids = index.manifest.next_id + np.arange(changes.new.num_rows)
-    ids = np.concatenate([index.ids[changes.kept], new_ids]).astype(np.int64)
-    return numbered_rows(pictures, pa.array(ids), pa.array(np.arange(len(ids))))
-
-
-def _in_dataset_order(rows: pa.Table) -> pa.Table:
-    order = rows.sort_by([("part", "ascending"), ("row", "ascending")])
-    positions = pa.array(np.arange(rows.num_rows, dtype=np.int64))
-    return order.set_column(1, "position", positions)
-
-
-def _dataset_rows(dataset: EmbeddingDataset, rows: pa.Table, places: int) -> NDArray[np.int64]:
+def _dataset_rows(dataset: EmbeddingDataset, rows: IndexRows, places: int) -> NDArray[np.int64]:
     """The dataset's row at each place of the index, -1 at tombstones: int64 [places]."""
-    positions = rows.column("position").to_numpy()
+    table = rows.table
     found = np.full(places, -1, np.int64)
     starts = part_starts(dataset)
-    found[positions] = starts[rows.column("part").to_numpy()] + rows.column("row").to_numpy()
+    dataset_rows = starts[table.column("part").to_numpy()] + table.column("row").to_numpy()
+    found[table.column("position").to_numpy()] = dataset_rows
     return found
 
 
@@ -278,12 +203,12 @@ def _add_to(
     dataset: EmbeddingDataset,
     changes: IndexChanges,
     folder: OutputFolder,
-    rows: pa.Table,
-) -> tuple[WrittenIndex | None, pa.Table]:
+    rows: IndexRows,
+) -> tuple[WrittenIndex | None, IndexRows]:
     """Another type of FAISS's: new vectors are added, places of gone rows stay as tombstones."""
     whole = faiss.read_index(index.folder.path(INDEX_FILE))  # the mapped one cannot grow
     places = whole.ntotal + changes.new.num_rows
-    gone = places - rows.num_rows
+    gone = places - len(dataset)
     if gone and (gone > MOST_TOMBSTONES * places or not can_select(whole)):
         return None, rows
     standing = index.positions[changes.kept]
@@ -291,9 +216,8 @@ def _add_to(
     for vectors in _new_vectors(dataset, changes.new):
         whole.add(unit_vectors(vectors))
     written = WrittenIndex(_choice(index.manifest), write_faiss(folder, whole))
-    return _as_measured(index.manifest, written), rows.set_column(
-        1, "position", pa.array(positions)
-    )
+    table = rows.table.set_column(1, "position", pa.array(positions))
+    return _as_measured(index.manifest, written), dataclasses.replace(rows, table=table)
 
 
 def _choice(manifest: IndexManifest) -> IndexChoice:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from index.factory_string import Candidates, IndexLayout, Stored
 
 SEED: Final = 1234
-TRAINING_ROWS: Final = 65_536
 SUMMED_ROWS: Final = 4096
 LIST_BITS: Final = 4  # of one product code
 _STORED_TYPES: Final[dict[Stored, int]] = {

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from index.errors import OutputMissing, UsageError
+from index.errors import InvalidInput, OutputMissing, UsageError
 from index.factory_string import IndexLayout
 from index.index_files import IndexFiles
 from index.manifest import IndexManifest
@@ -133,9 +133,12 @@ class VectorIndex:
 
         Raises:
             InvalidInput: the vectors have another width, or are not finite.
+            UsageError: k is no number of neighbors.
         """
         if k < 1:
             raise UsageError(f"k is {k}; it must be at least 1")
+        if among is not None and among.shape != (len(self),):
+            raise InvalidInput(f"among has shape {among.shape}; it must be ({len(self)},)")
         queries = unit_vectors(check_vectors(vectors, self.space.num_features))
         if among is None and not self.manifest.tombstones:
             scores, positions = self._search(queries, min(k, len(self)))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from index.builder import IndexOptions
     from index.embedding_dataset import EmbeddingDataset
-    from index.living_index import IndexChanges
+    from index.index_changes import IndexChanges
     from index.manifest import IndexManifest
     from index.shards import EncodeShards as EncodeFunction
     from index.shards import Shard

@@ -50,12 +50,24 @@ def test_a_layout_is_written_as_it_is_read():
         assert IndexLayout.parse(name).factory_string == name
 
 
-def test_harder_types_end_with_exact_search():
-    first = "PCAR256,IVF256,PQ128x4fs,Refine(SQ8)"
-    second = harder_choice(first).factory_string
-    assert second == "PCAR256,IVF256,PQ128x4fs,Refine(SQfp16)"
-    assert harder_choice(second).factory_string == "Flat"
-    assert harder_choice("Flat") is None
+@pytest.mark.parametrize(
+    ("factory", "dim", "expected"),
+    [
+        ("PCAR256,IVF256,PQ128x4fs,Refine(SQ8)", 1280, "PCAR512,IVF256,PQ256x4fs,Refine(SQfp16)"),
+        ("PCAR256,IVF256,PQ128x4fs,Refine(SQfp16)", 301, "PCAR300,IVF256,PQ150x4fs,Refine(SQfp16)"),
+        ("PCAR512,IVF256,PQ256x4fs,Refine(SQfp16)", 1280, "Flat"),
+        ("PCAR64,IVF8,PQ32x4fs,Refine(SQ8)", 64, "PCAR64,IVF8,PQ32x4fs,Refine(SQfp16)"),
+        ("PCAR64,IVF8,PQ32x4fs,Refine(SQfp16)", 64, "Flat"),
+        ("SQ8", 64, "Flat"),
+    ],
+)
+def test_harder_types_end_with_exact_search(factory, dim, expected):
+    assert harder_choice(factory, 100_000, dim, max_bytes=GIB).factory_string == expected
+
+
+def test_nothing_is_harder_than_exact_search_or_a_type_of_the_users_choice():
+    assert harder_choice("Flat", 100, 8, max_bytes=GIB) is None
+    assert harder_choice("HNSW32", 100, 8, max_bytes=GIB) is None
 
 
 @pytest.mark.parametrize("min_recall", [0, -1, 1.5])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from index.builder import IndexOptions, build_index
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import RunMismatch
-from index.living_index import IndexChanges, update_index
+from index.index_changes import IndexChanges
+from index.living_index import update_index
 from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
 from index.recall import measure_recall
@@ -94,6 +95,14 @@ def test_an_update_finds_what_came_and_not_what_went(tmp_path, factory):
     assert np.allclose(stored, unit_vectors(VECTORS[[1550, 50]]), atol=0.01)
 
 
+@pytest.mark.parametrize("factory", [None, ON_DISK, "HNSW16"])
+def test_an_id_is_never_given_twice(tmp_path, factory):
+    index = built(tmp_path, range(100), factory)
+    index, _ = updated(index, tmp_path, range(60), 1)  # 60 to 99 are gone
+    index, _ = updated(index, tmp_path, range(61), 2)
+    assert index.find("/p/00060.jpg") == 100
+
+
 def test_codes_are_taken_over_as_they_are(tmp_path):
     index = built(tmp_path, range(1000), OURS)
     found, _ = updated(index, tmp_path, [*range(30, 1000), *range(1500, 1520)])
@@ -168,6 +177,23 @@ def test_a_picture_whose_content_changed_gets_a_new_id(tmp_path):
     assert VectorIndex.open(folder).find("/p/00003.jpg") == 20
 
 
+def test_what_is_known_of_a_picture_is_what_the_dataset_says_now(tmp_path):
+    index = built(tmp_path, range(20))
+    dataset = write_dataset(
+        tmp_path / "1",
+        VECTORS[:20],
+        uri=[f"/p/{number:05}.jpg" for number in range(20)],
+        content_hash=[f"{number:064x}" for number in range(20)],
+        modified=[1_800_000_000_000_000] * 20,  # the files were touched
+    )
+    folder = OutputFolder.at(tmp_path / "index1")
+    _, changes = update_index(index, dataset, folder, IndexOptions())
+    assert (changes.gone, changes.new.num_rows) == (0, 0)
+    found = VectorIndex.open(folder)
+    assert found.matching("modified > timestamp '2027-01-01'").all()
+    assert found.ids.tolist() == list(range(20))
+
+
 def test_a_dataset_with_nothing_left_of_the_index_is_indexed_anew(tmp_path):
     index = built(tmp_path, range(50))
     found, changes = updated(index, tmp_path, range(100, 130))
@@ -197,7 +223,7 @@ def test_any_row_of_updates_ends_as_the_dataset_is(tmp_path_factory, data, facto
     some = st.sets(st.integers(0, 299), min_size=1, max_size=300)
     pictures = sorted(set(range(100, 180)) | data.draw(some))
     index = built(place, pictures, factory)
-    ids = ids_of(index)
+    ids, highest = ids_of(index), max(ids_of(index).values())
     for number in range(1, 4):
         pictures = sorted(data.draw(some))
         part_rows = data.draw(st.sampled_from([13, 50, 400]))
@@ -205,8 +231,8 @@ def test_any_row_of_updates_ends_as_the_dataset_is(tmp_path_factory, data, facto
         now = ids_of(index)
         assert set(now) == {f"/p/{picture:05}.jpg" for picture in pictures}
         assert all(now[uri] == ids[uri] for uri in now if uri in ids)
-        assert all(id > max(ids.values()) for uri, id in now.items() if uri not in ids)
-        ids = now
+        assert all(id > highest for uri, id in now.items() if uri not in ids)
+        ids, highest = now, max(highest, *now.values())
         k = min(5, len(pictures))
         found = index.search(VECTORS[pictures], k)
         assert np.isin(found.ids, list(now.values())).all()

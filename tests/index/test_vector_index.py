@@ -88,6 +88,7 @@ def test_what_cannot_reach_its_recall_is_built_harder_until_it_does(tmp_path, mo
     folder = OutputFolder.at(tmp_path).folder("index", "variant=tiny")
     manifest = build_index(dataset, folder, IndexOptions(told=said.append))
     assert manifest.factory_string == "Flat"
+    assert not (tmp_path / "index/variant=tiny/candidates.faiss").exists()
     assert manifest.measured.recall_at_10 == 1.0
     assert [line.partition(":")[0] for line in said if "recall" in line and ":" in line] == [
         "PCAR64,IVF30,PQ32x4fs,Refine(SQfp16)",
