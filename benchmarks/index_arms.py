@@ -16,7 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 K: Final = 10
-EFFORTS: Final = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+EFFORTS: Final = (
+    10,
+    16,
+    24,
+    32,
+    40,
+    48,
+    64,
+    80,
+    96,
+    112,
+    128,
+    160,
+    192,
+    256,
+    320,
+    384,
+    512,
+    768,
+    1024,
+)
 
 
 class IndexArm(Protocol):

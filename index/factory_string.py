@@ -9,7 +9,9 @@ from typing import Final, Literal
 
 from index.errors import UsageError
 
-EXACT_BYTES: Final = 64 << 20  # an exact query reads all vectors: this much takes about 5 ms
+EXACT_BYTES: Final = (
+    16 << 20
+)  # an exact query reads all vectors: this much takes about a millisecond
 PROJECTED_WIDTH: Final = 256
 TRAINING_PER_LIST: Final = 39  # what FAISS asks for
 EIGHT_BIT_RECALL: Final = 0.98  # above it, eight bits a number are too coarse to order neighbors
@@ -130,7 +132,7 @@ def choose_factory_string(
     Raises:
         UsageError: `max_bytes` does not hold what any index needs.
 
-    >>> choose_factory_string(10_000, 1280, max_bytes=4 << 30, min_recall=0.95).factory_string
+    >>> choose_factory_string(1_000, 1280, max_bytes=4 << 30, min_recall=0.95).factory_string
     'Flat'
     >>> choose_factory_string(1_000_000, 1280, max_bytes=4 << 30, min_recall=0.95).factory_string
     'PCAR256,IVF1024,PQ128x4fs,Refine(SQ8)'
@@ -148,7 +150,7 @@ def choose_factory_string(
         return IndexChoice("Flat", "a recall of 1 is exact search")
     if exact_bytes <= EXACT_BYTES:
         return IndexChoice(
-            "Flat", f"{count:,} vectors of width {dim} are searched exactly in some milliseconds"
+            "Flat", f"{count:,} vectors of width {dim} are searched exactly in about a millisecond"
         )
     stored: Stored = "SQ8" if min_recall <= EIGHT_BIT_RECALL else "SQfp16"
     width = min(PROJECTED_WIDTH, dim - dim % 2)

@@ -10,8 +10,9 @@ GIB = 1 << 30
     ("count", "dim", "max_bytes", "min_recall", "expected"),
     [
         (1, 1280, 4 * GIB, 0.95, "Flat"),
-        (13_000, 1280, 4 * GIB, 0.95, "Flat"),
-        (14_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF128,PQ128x4fs,Refine(SQ8)"),
+        (3_276, 1280, 4 * GIB, 0.95, "Flat"),
+        (3_277, 1280, 4 * GIB, 0.95, "PCAR256,IVF64,PQ128x4fs,Refine(SQ8)"),
+        (10_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF128,PQ128x4fs,Refine(SQ8)"),
         (100_000, 1280, 4 * GIB, 0.95, "PCAR256,IVF256,PQ128x4fs,Refine(SQ8)"),
         (100_000, 1280, 4 * GIB, 0.99, "PCAR256,IVF256,PQ128x4fs,Refine(SQfp16)"),
         (100_000, 1280, 4 * GIB, 1.0, "Flat"),
