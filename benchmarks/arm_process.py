@@ -6,18 +6,16 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.arms import Task, load_arm
+from benchmarks.line_process import LineProcess, peak_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,48 +35,24 @@ class Pass:
     note: str
 
 
-class ArmProcess:
+class ArmProcess(LineProcess):
     """Starts an arm, which loads and runs once to warm up, and runs it again when it is told to."""
 
     def __init__(self, name: str, task: Task) -> None:
-        self.name = name
+        super().__init__(name, "benchmarks.arm_process")
         self._scratch = Path(task.scratch)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.arm_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
-        self._say({"name": name, "task": dataclasses.asdict(task)})
-        self._hear()
+        self.say({"name": name, "task": dataclasses.asdict(task)})
+        self.hear()
 
     def run(self) -> Pass:
         """One pass."""
-        self._say("run")
-        return Pass(**self._hear())
+        self.say("run")
+        return Pass(**self.hear())
 
     def vectors(self) -> NDArray[np.float32] | None:
         """What the first pass gave, [files, dim]; None where the arm gives none."""
         file = self._scratch / "vectors.npy"
         return np.load(file) if file.exists() else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # closes its input, which ends it
-
-    def _say(self, what: Any) -> None:
-        assert self._process.stdin is not None
-        print(json.dumps(what), file=self._process.stdin, flush=True)
-
-    def _hear(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the arm {self.name!r} stopped; what it said stands above")
-        return json.loads(line)
 
 
 def main() -> None:
@@ -104,7 +78,7 @@ def main() -> None:
         done = Pass(
             seconds=time.perf_counter() - start,
             cpu_seconds=_cpu_seconds() - before,
-            peak_bytes=_peak_bytes(),
+            peak_bytes=peak_bytes(),
             note=arm.note,
         )
         print(json.dumps(dataclasses.asdict(done)), file=answers, flush=True)
@@ -113,14 +87,6 @@ def main() -> None:
 def _cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def _peak_bytes() -> int:
-    """The most memory of this process; getrusage would count its parent's in."""
-    status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.line_process import LineProcess, peak_bytes
 
 K: Final = 10
 EFFORTS: Final = (
@@ -164,38 +164,17 @@ ARMS: Final[dict[str, Callable[[], IndexArm]]] = {
 NEEDED: Final = {"hnswlib": "hnswlib", "usearch bf16": "usearch", "usearch i8": "usearch"}
 
 
-class IndexProcess:
+class IndexProcess(LineProcess):
     """An arm in its own process; vectors are read from files that all arms share."""
 
     def __init__(self, name: str, scratch: Path, min_recall: float) -> None:
-        self.name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.index_arms", name, str(scratch), str(min_recall)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
-        self.built = self._hear()
+        super().__init__(name, "benchmarks.index_arms", name, str(scratch), str(min_recall))
+        self.built = self.hear()
 
     def ask(self, what: str, **values: Any) -> Any:
         """Have one thing done, and give what came of it."""
-        assert self._process.stdin is not None
-        print(json.dumps({"what": what, **values}), file=self._process.stdin, flush=True)
-        return self._hear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # closes its input, which ends it
-
-    def _hear(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the arm {self.name!r} stopped; what it said stands above")
-        return json.loads(line)
+        self.say({"what": what, **values})
+        return self.hear()
 
 
 def recall(found: NDArray[np.int64], true: NDArray[np.int64]) -> float:
@@ -232,17 +211,10 @@ def main(name: str, scratch: Path, min_recall: float) -> None:
     arm = ARMS[name]()
     began = time.perf_counter()
     arm.build(vectors, scratch, min_recall)
-    built = {"seconds": time.perf_counter() - began, "bytes": arm.bytes(), "peak": _peak_bytes()}
+    built = {"seconds": time.perf_counter() - began, "bytes": arm.bytes(), "peak": peak_bytes()}
     print(json.dumps(built), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(_answer(arm, json.loads(line), scratch)), file=answers, flush=True)
-
-
-def _peak_bytes() -> int:
-    """The most memory of this process that no file stands behind, as far as the system tells."""
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 if found else 0
 
 
 if __name__ == "__main__":
