@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import OutputMissing, UsageError, last_line
-from index.factory_string import IndexChoice, IndexLayout, choose_factory_string, harder_choice
+from index.factory_string import (
+    IndexChoice,
+    IndexLayout,
+    choose_factory_string,
+    harder_choice,
+    require_memory,
+)
 from index.index_files import (
     CANDIDATES_FILE,
     INDEX_FILE,
@@ -115,6 +121,7 @@ def build_index(
 def first_choice(count: int, dim: int, options: IndexOptions) -> IndexChoice:
     """The type of index that is asked for, or chosen."""
     if options.factory_string is not None:
+        require_memory(count, dim, options.max_bytes)
         return IndexChoice(options.factory_string, "asked for", asked_for=True)
     return choose_factory_string(
         count, dim, max_bytes=options.max_bytes, min_recall=options.min_recall
@@ -174,6 +181,12 @@ def _write_coded(
     apart: NDArray[np.int64],
 ) -> WrittenIndex:
     """One of our layouts, never more than a batch of vectors and the candidates in memory."""
+    dim = dataset.space.num_features
+    if layout.candidates is not None and layout.candidates.width > dim:
+        raise UsageError(
+            f"--factory {choice.factory_string!r} asks for {layout.candidates.width} components of "
+            f"vectors of width {dim}"
+        )
     work = work_folder(folder)
     sample = training_sample(dataset, options.max_bytes if layout.learns else 0, apart)
     if layout.learns:

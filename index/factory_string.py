@@ -139,12 +139,7 @@ def choose_factory_string(
     """
     if not 0 < min_recall <= 1:
         raise UsageError(f"--min-recall is {min_recall}; it must be above 0 and at most 1")
-    least = least_bytes(count, dim)
-    if least > max_bytes:
-        raise UsageError(
-            f"{count:,} vectors of width {dim} take at least {least / MIB:,.1f} MiB of memory to index, "
-            f"--max-memory allows {max_bytes / MIB:,.1f} MiB"
-        )
+    require_memory(count, dim, max_bytes)
     exact_bytes = count * dim * NUMBER_BYTES["Flat"]
     if min_recall == 1:
         return IndexChoice("Flat", "a recall of 1 is exact search")
@@ -157,7 +152,7 @@ def choose_factory_string(
     if width < 2:
         return IndexChoice("Flat", f"vectors of width {dim} have no codes shorter than themselves")
     codes = width // 2
-    memory = candidate_bytes(count, codes)
+    memory = candidate_memory(count, codes)
     layout = IndexLayout(stored, Candidates(width, _lists(count), codes, memory <= max_bytes))
     where = (
         f"{memory / MIB:,.0f} MiB of codes in memory propose candidates"
@@ -189,7 +184,7 @@ def harder_choice(
     if first is None or first.width > PROJECTED_WIDTH:
         return exact
     width = min(2 * first.width, dim - dim % 2)
-    in_memory = candidate_bytes(count, width // 2) <= max_bytes
+    in_memory = candidate_memory(count, width // 2) <= max_bytes
     finer = IndexLayout("SQfp16", Candidates(width, first.lists, width // 2, in_memory))
     if finer == layout:
         return exact
@@ -211,8 +206,13 @@ def index_bytes(factory_string: str, count: int, dim: int) -> int:
     return first + count * dim * NUMBER_BYTES[layout.stored]
 
 
+def candidate_memory(count: int, codes: int) -> int:
+    """The memory that candidates take: as they are written, and as they are laid out to be searched."""
+    return 2 * candidate_bytes(count, codes)
+
+
 def candidate_bytes(count: int, codes: int) -> int:
-    """The memory that `count` rows of `codes` 4-bit codes take in inverted lists.
+    """What `count` rows of `codes` 4-bit codes take in inverted lists.
 
     >>> candidate_bytes(1_000_000, 128)
     72000000
@@ -220,9 +220,17 @@ def candidate_bytes(count: int, codes: int) -> int:
     return count * ((codes + 1) // 2 + LIST_ID_BYTES)
 
 
-def least_bytes(count: int, dim: int) -> int:
-    """The memory that any index of so many vectors takes: what is known of each row, and a batch."""
-    return count * ROW_BYTES + 3 * min(count, BATCH_ROWS) * dim * NUMBER_BYTES["Flat"]
+def require_memory(count: int, dim: int, max_bytes: int) -> None:
+    """Raise UsageError, with both figures, where the memory holds no index of so many vectors.
+
+    What any takes is what is known of each row, and a batch.
+    """
+    least = count * ROW_BYTES + 3 * min(count, BATCH_ROWS) * dim * NUMBER_BYTES["Flat"]
+    if least > max_bytes:
+        raise UsageError(
+            f"{count:,} vectors of width {dim} take at least {least / MIB:,.1f} MiB of memory to index, "
+            f"--max-memory allows {max_bytes / MIB:,.1f} MiB"
+        )
 
 
 def _lists(count: int) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from index.factory_string import IndexLayout
 from index.output_folder import OutputFolder
 from index.quantizer import Quantizer
+from index.search_parameters import gives_vectors
 from index.stored_file import Buffer, MappedFile, bytes_of
 
 INDEX_FILE: Final = "index.faiss"
@@ -55,8 +56,8 @@ def write_candidates(
     """candidates.faiss from its codes, row after row; the lists are held in memory meanwhile."""
     whole = _blank(trained)
     _fill(whole, pieces)
-    data = memoryview(faiss.serialize_index(whole))
-    return MappedFile.write(folder, CANDIDATES_FILE, [data])
+    faiss.write_index(whole, folder.path(CANDIDATES_FILE))
+    return MappedFile.of_standing(folder, CANDIDATES_FILE)
 
 
 def write_candidates_on_disk(
@@ -114,7 +115,7 @@ class IndexFiles:
         stored = faiss.read_index(folder.path(INDEX_FILE), faiss.IO_FLAG_MMAP_IFC)
         if layout is None:
             inverted = faiss.try_extract_index_ivf(stored)
-            if inverted is not None:
+            if inverted is not None and gives_vectors(stored):
                 inverted.make_direct_map()  # to give vectors back
         if layout is None or layout.candidates is None:
             return cls(stored, None, stored)
@@ -122,6 +123,7 @@ class IndexFiles:
         if layout.candidates.in_memory:
             written = faiss.read_index(folder.path(CANDIDATES_FILE))
             lists = faiss.IndexIVFPQFastScan(_lists_of(written))
+            _lists_of(written).reset()  # they are laid out anew; what they were found by is shared
             candidates = faiss.IndexPreTransform(written.chain.at(0), lists)
             kept = (written, lists)  # FAISS has only pointers to them
         else:
@@ -140,7 +142,7 @@ def _read_with_lists(folder: OutputFolder) -> Any:
     """Candidates whose lists stay on the disk, where the folder is now."""
     data = folder.read(CANDIDATES_FILE)
     here = data.replace(_as_written(LISTS_FILE), _as_written(folder.path(LISTS_FILE)), 1)
-    return faiss.deserialize_index(np.frombuffer(here, np.uint8))
+    return faiss.deserialize_index(np.frombuffer(here, np.uint8), faiss.IO_FLAG_READ_ONLY)
 
 
 def _as_written(name: str) -> bytes:

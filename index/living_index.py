@@ -42,7 +42,7 @@ from index.output_folder import OutputFolder
 from index.recall import exact_neighbors, part_starts, sample_queries
 from index.search_parameters import can_select
 from index.search_tuning import Tuned
-from index.shards import Shard, candidate_codes, encode_batches, stored_codes
+from index.shards import Shard, candidate_codes, encode_batches, encode_shards, stored_codes
 from index.unit_vectors import unit_vectors
 from index.vector_index import VectorIndex
 from index.written_index import WrittenIndex, publish_index
@@ -93,7 +93,7 @@ def update_index(
     elif rebuild is None:
         written, rows = _add_to(index, dataset, changes, folder, rows)
         if written is None:
-            rebuild = "it would hold too many rows that are gone"
+            rebuild = "this type cannot take over what has changed"
     if written is not None:
         changed = manifest.changed_since + changes.gone + changes.new.num_rows
         counts: dict[str, Any] = {
@@ -131,10 +131,13 @@ def _make_anew(
     dataset: EmbeddingDataset, folder: OutputFolder, options: IndexOptions, rows: IndexRows
 ) -> IndexManifest:
     """An index of the type that was asked for, where as many vectors as are left can train it."""
+    asked = options.factory_string
+    if asked is not None and IndexLayout.parse(asked) is None:
+        options = dataclasses.replace(options, encode=encode_shards)  # is filled in this process
     try:
         return build_index(dataset, folder, options, rows)
     except UsageError as error:
-        if options.factory_string is None:
+        if asked is None:
             raise
         options.told(str(error))
         return build_index(dataset, folder, dataclasses.replace(options, factory_string=None), rows)
@@ -159,8 +162,11 @@ def _outgrown(
     if not len(changes.kept):
         return "none of its pictures are left"
     if layout is not None and not layout.learns:
-        choice = first_choice(len(dataset), dataset.space.num_features, options)
-        return None if choice.factory_string == manifest.factory_string else choice.reason
+        then, now = (
+            first_choice(count, dataset.space.num_features, options)
+            for count in (manifest.trained_count, len(dataset))
+        )
+        return now.reason if then.factory_string == "Flat" != now.factory_string else None
     if len(dataset) > MOST_GROWTH * manifest.trained_count:
         return f"it was trained on {manifest.trained_count:,} vectors, there are {len(dataset):,}"
     if layout is not None and layout.candidates and not layout.candidates.in_memory:
@@ -213,8 +219,11 @@ def _add_to(
         return None, rows
     standing = index.positions[changes.kept]
     positions = np.concatenate([standing, np.arange(whole.ntotal, places)])
-    for vectors in _new_vectors(dataset, changes.new):
-        whole.add(unit_vectors(vectors))
+    try:
+        for vectors in _new_vectors(dataset, changes.new):
+            whole.add(unit_vectors(vectors))
+    except RuntimeError:  # a type that is complete once it is built
+        return None, rows
     written = WrittenIndex(_choice(index.manifest), write_faiss(folder, whole))
     table = rows.table.set_column(1, "position", pa.array(positions))
     return _as_measured(index.manifest, written), dataclasses.replace(rows, table=table)

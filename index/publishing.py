@@ -159,13 +159,9 @@ def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterato
     Raises:
         OutputExists: the partition is there and `overwrite` is not asked for.
     """
+    settle_replaced(parent, variant)
     partition = variant_partition(variant)
     replaced = f"{REPLACED}-{partition}"
-    if parent.exists(replaced) and not parent.exists(partition):
-        made = f"{UNFINISHED}/{partition}"
-        parent.move(made if parent.exists(f"{made}/{MANIFEST}") else replaced, partition)
-    parent.delete(replaced)
-    parent.delete(UNFINISHED)
     if parent.exists(partition) and not overwrite:
         raise OutputExists(f"{parent.path(partition)} is finished; pass --overwrite to replace it")
     staged = parent.folder(UNFINISHED)
@@ -177,3 +173,14 @@ def replacing(parent: OutputFolder, variant: str, *, overwrite: bool) -> Iterato
         parent.delete(replaced)
     finally:
         parent.delete(UNFINISHED)
+
+
+def settle_replaced(parent: OutputFolder, variant: str) -> None:
+    """Complete the replacing of a variant's partition, or undo it, where it was cut short."""
+    partition = variant_partition(variant)
+    replaced = f"{REPLACED}-{partition}"
+    if parent.exists(replaced) and not parent.exists(partition):
+        made = f"{UNFINISHED}/{partition}"
+        parent.move(made if parent.exists(f"{made}/{MANIFEST}") else replaced, partition)
+    parent.delete(replaced)
+    parent.delete(UNFINISHED)

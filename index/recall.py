@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.embedding_dataset import EmbeddingDataset
+from index.search_parameters import TUNED_K
 from index.unit_vectors import unit_vectors
 
 if TYPE_CHECKING:
     from index.vector_index import VectorIndex
 
 TIE: Final = 1e-5  # scores nearer than this are the same neighbor's for recall
-CODED_TIE: Final = 5e-3  # the same for scores computed from codes
 QUERIES: Final = 1024
+MOST_TIES: Final = 1 << 25
 DEPTH: Final = 64  # true neighbors that are kept of each query
 
 
@@ -42,15 +43,18 @@ class ExactNeighbors:
         queries: whose they are.
         ids: int64 [queries, depth], rows of the dataset.
         scores: float32 [queries, depth], cosines.
+        ties: int64, sorted: of the queries whose neighbors all tie, every row that ties with them, as
+            number of the query * count + row.
+        count: rows of the dataset.
     """
 
     queries: RecallQueries
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]
+    ties: NDArray[np.int64]
+    count: int
 
-    def recalls(
-        self, ids: NDArray[np.int64], scores: NDArray[np.float32], k: int
-    ) -> NDArray[np.float64]:
+    def recalls(self, ids: NDArray[np.int64], k: int) -> NDArray[np.float64]:
         """The share of each query's k nearest that a search found: float64 [queries].
 
         A found row counts when it is no worse than the true k-th best: rows that tie, such as copies of
@@ -59,19 +63,18 @@ class ExactNeighbors:
         Args:
             ids: int64 [queries, at least k + 1], rows of the dataset as a search gave them, best first;
                 -1 where it found fewer.
-            scores: float32, of the same shape, as the search gave them.
             k: neighbors asked for.
         """
         k = min(k, self.ids.shape[1])
         is_own = ids == self.queries.ids[:, None]
         first = np.argsort(is_own, axis=1, kind="stable")[:, :k]
-        ids, scores = np.take_along_axis(ids, first, 1), np.take_along_axis(scores, first, 1)
+        ids = np.take_along_axis(ids, first, 1)
         kth_best = self.scores[:, k - 1 : k]
         good = np.where(self.scores >= kth_best - TIE, self.ids, -2)
         hits = (ids[:, :, None] == good[:, None, :]).any(axis=2)
-        # Where all that is kept ties, there may be more such rows than are kept: the score tells.
-        all_tie = self.scores[:, -1:] >= kth_best - TIE
-        hits |= all_tie & (ids >= 0) & (scores >= kth_best - CODED_TIE)
+        if len(self.ties):
+            keys = np.where(ids < 0, -1, np.arange(len(ids))[:, None] * self.count + ids)
+            hits |= self.ties[np.searchsorted(self.ties, keys) % len(self.ties)] == keys
         found: NDArray[np.float64] = hits.mean(axis=1)
         return found
 
@@ -97,7 +100,7 @@ def measure_recall(
     starts = part_starts(dataset)[rows.column("part").to_numpy()]
     places = (starts + rows.column("row").to_numpy()).reshape(found.ids.shape)
     places = np.where(found.ids < 0, -1, places)
-    return float(exact.recalls(places, found.scores, k).mean())
+    return float(exact.recalls(places, k).mean())
 
 
 def sample_queries(dataset: EmbeddingDataset, count: int = QUERIES, seed: int = 0) -> RecallQueries:
@@ -134,4 +137,29 @@ def exact_neighbors(dataset: EmbeddingDataset, queries: RecallQueries) -> ExactN
         best.add_result(np.take_along_axis(scores, top, axis=1), top + start)
         start += len(batch)
     best.finalize()
-    return ExactNeighbors(queries, best.I, best.D)
+    ties = np.empty(0, np.int64)
+    if depth < len(dataset) - 1:
+        kth_best = best.D[:, min(TUNED_K, depth) - 1]
+        all_tie = np.flatnonzero(best.D[:, -1] >= kth_best - TIE)
+        ties = _ties(dataset, queries.vectors[all_tie], all_tie, kth_best[all_tie] - TIE)
+    return ExactNeighbors(queries, best.I, best.D, ties, len(dataset))
+
+
+def _ties(
+    dataset: EmbeddingDataset,
+    vectors: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    least: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Every row that scores so much with a query, by another pass: a picture may have many copies.
+
+    Of MOST_TIES of them it is enough: then recall comes out too low rather than too high.
+    """
+    found, total, start = [np.empty(0, np.int64)], 0, 0
+    for batch in dataset.batches() if len(numbers) else ():
+        query, row = np.nonzero(vectors @ unit_vectors(batch.vectors).T >= least[:, None])
+        found.append(numbers[query] * len(dataset) + row + start)
+        total, start = total + len(row), start + len(batch)
+        if total > MOST_TIES:
+            break
+    return np.sort(np.concatenate(found))

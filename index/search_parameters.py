@@ -61,3 +61,27 @@ def can_select(index: Any) -> bool:
         return can_select(inner.index)
     kinds = (faiss.IndexIVF, faiss.IndexHNSW, faiss.IndexFlat, faiss.IndexScalarQuantizer)
     return isinstance(inner, kinds)
+
+
+def gives_vectors(index: Any) -> bool:
+    """Whether an index that was read from a file gives its vectors back; not all of FAISS's do."""
+    inner = faiss.downcast_index(index)
+    if isinstance(inner, faiss.IndexRefine):
+        return gives_vectors(inner.refine_index)
+    if isinstance(inner, faiss.IndexPreTransform):
+        return gives_vectors(inner.index)
+    if isinstance(inner, faiss.IndexIVF):
+        kinds: tuple[type, ...] = (
+            faiss.IndexIVFFlat,
+            faiss.IndexIVFPQ,
+            faiss.IndexIVFScalarQuantizer,
+        )
+        return isinstance(inner, kinds) and not isinstance(inner, faiss.IndexIVFFlatDedup)
+    kinds = (
+        faiss.IndexFlat,
+        faiss.IndexScalarQuantizer,
+        faiss.IndexPQ,
+        faiss.IndexHNSW,
+        faiss.IndexNSG,
+    )
+    return isinstance(inner, kinds)

@@ -87,14 +87,14 @@ class SearchTuning:
             vectors, k = self.exact.queries.vectors, TUNED_K + 1  # one of them is the query itself
             parameters = faiss_parameters(self.index, setting, k, self._living)
             began = time.perf_counter()
-            scores, ids = self.index.search(vectors, k, params=parameters)
+            _, ids = self.index.search(vectors, k, params=parameters)
             seconds = time.perf_counter() - began
             if self.dataset_rows is not None:
                 ids = np.where(ids < 0, -1, self.dataset_rows[ids])
-            recalls = self.exact.recalls(ids, scores, TUNED_K)
+            recalls = self.exact.recalls(ids, TUNED_K)
             self._measured[key] = MeasuredSearch(
                 parameters=setting,
-                recall_at_1=float(self.exact.recalls(ids, scores, 1).mean()),
+                recall_at_1=float(self.exact.recalls(ids, 1).mean()),
                 recall_at_10=float(recalls.mean()),
                 recall_error=float(recalls.std() / np.sqrt(len(recalls))),
                 queries_a_second=len(vectors) / seconds,

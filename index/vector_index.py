@@ -19,7 +19,7 @@ from index.index_files import IndexFiles
 from index.manifest import IndexManifest
 from index.output_folder import INDEX, OutputFolder, variant_partition
 from index.row_filter import matching_rows
-from index.search_parameters import can_select, faiss_parameters
+from index.search_parameters import can_select, faiss_parameters, gives_vectors
 from index.unit_vectors import check_vectors, unit_vectors
 from index.vector_space import VectorSpace
 
@@ -144,7 +144,8 @@ class VectorIndex:
             scores, positions = self._search(queries, min(k, len(self)))
         else:
             allowed = self.positions if among is None else self.positions[among]
-            scores, positions = self._search_among(queries, min(k, len(allowed)), allowed)
+            count, filtered = min(k, len(allowed)), among is not None
+            scores, positions = self._search_among(queries, count, allowed, filtered=filtered)
         ids = np.where(positions < 0, -1, self._id_at[positions])
         return Neighbors(ids=ids, scores=np.minimum(scores, np.float32(1)))
 
@@ -201,13 +202,12 @@ class VectorIndex:
         return rows
 
     def _reconstruct(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        try:
-            found: NDArray[np.float32] = self.files.stored.reconstruct_batch(positions)
-        except RuntimeError as error:
+        if not gives_vectors(self.files.stored):
             raise UsageError(
                 f"an index of type {self.manifest.factory_string!r} cannot do this: it does not give "
                 "its vectors back; build it without --factory"
-            ) from error
+            )
+        found: NDArray[np.float32] = self.files.stored.reconstruct_batch(positions)
         return found
 
     def _read_rows(self, columns: list[str] | None = None) -> pa.Table:
@@ -227,13 +227,15 @@ class VectorIndex:
         return found
 
     def _search_among(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64]
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64], *, filtered: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same among some places: all of them scored where they are few, else by a selector."""
+        """The same among some places: all are scored where a filter leaves few, else by a selector."""
         places = self.files.searched.ntotal
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        if len(allowed) > SCANNED_ROWS and can_select(self.files.searched):
+        selects = can_select(self.files.searched)
+        few = filtered and len(allowed) <= SCANNED_ROWS and gives_vectors(self.files.stored)
+        if selects and not few:
             chosen = np.zeros(places, np.bool_)
             chosen[allowed] = True
             selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
@@ -241,7 +243,7 @@ class VectorIndex:
         best = faiss.ResultHeap(len(queries), k, keep_max=True)
         for start in range(0, len(allowed), SCANNED_BLOCK):
             block = allowed[start : start + SCANNED_BLOCK]
-            scores = queries @ self._reconstruct(block).T
+            scores = queries @ unit_vectors(self._reconstruct(block)).T
             best.add_result(scores, np.broadcast_to(block, scores.shape))
         best.finalize()
         return best.D, best.I

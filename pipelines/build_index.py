@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from index.errors import PipelineFailed, UsageError
 from index.output_folder import INDEX, OutputFolder, variant_partition
 from index.output_lock import only_writer
-from index.publishing import replacing, settle_embeddings
+from index.publishing import replacing, settle_embeddings, settle_replaced
 from pipelines.job import JobReport, above_zero, flag, memory_size
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class BuildIndex:
         from index.vector_index import VectorIndex
 
         variant = dataset.space.variant
+        settle_replaced(output.folder(INDEX), variant)
         index = VectorIndex.of_variant(output, variant)
         if index.manifest.embeddings == dataset.record.digest:
             return _report(index.manifest, place)

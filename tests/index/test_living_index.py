@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from index.builder import IndexOptions, build_index
 from index.embedding_dataset import EmbeddingDataset
-from index.errors import RunMismatch
+from index.errors import RunMismatch, UsageError
 from index.index_changes import IndexChanges
 from index.living_index import update_index
 from index.manifest import EmbeddingsManifest
@@ -19,7 +19,8 @@ from tests.conftest import random_vectors, write_dataset
 
 OURS = "PCAR24,IVF8,PQ12x4fs,Refine(SQ8)"
 ON_DISK = "PCAR24,IVF8,PQ12x4,Refine(SQ8)"
-TYPES = [None, OURS, ON_DISK, "HNSW16", "IVF8,Flat", "PQ12x4fs"]
+ROUGH = ["PQ12x4fs", "IVF8,PQ12x4fs", "IVF8,FlatDedup"]  # types that give no vectors back
+TYPES = [None, OURS, ON_DISK, "HNSW16", "IVF8,Flat", "NSG16,Flat", *ROUGH]
 VECTORS = random_vectors(3000)
 
 
@@ -84,8 +85,16 @@ def test_an_update_finds_what_came_and_not_what_went(tmp_path, factory):
     queries = VECTORS[2000:2100]
     true, given_ = nearest(after, queries), searched(found, queries)
     recall = np.mean([np.isin(a, b).mean() for a, b in zip(given_, true, strict=True)])
-    if factory == "PQ12x4fs":  # a type that reaches 0.6, and gives no vectors back
+    even = (
+        found.search(queries, 5, among=found.matching("id % 2 = 0"))
+        if factory != ROUGH[0]
+        else None
+    )
+    assert even is None or (even.ids % 2 == 0).all()
+    if factory in ROUGH:
         assert recall >= 0.5
+        with pytest.raises(UsageError, match="does not give its vectors back"):
+            found.vectors(np.array([1000]))
         return
     assert recall >= 0.93
     assert searched(found, VECTORS[[1500, 999, 50]], 1) == nearest(

@@ -1,6 +1,7 @@
 """`lookalike index` as a user runs it: by several workers, and again after the pictures changed."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -116,3 +117,26 @@ def test_the_choice_is_told_with_its_reason_and_figures(indexed, capsys):
     shown = capsys.readouterr().out
     for name in ("why", "recall@1 ", "recall@10", "queries a second", "bytes a vector", "build"):
         assert name in shown
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_an_update_carries_on_where_one_was_killed_between_its_renames(tmp_path, capsys, made):
+    write_dataset(tmp_path, random_vectors(50))
+    assert main(["index", str(tmp_path)]) == 0
+    indexes = tmp_path / "index"
+    (indexes / "variant=tiny").rename(indexes / ".replaced-variant=tiny")
+    if made:
+        shutil.copytree(indexes / ".replaced-variant=tiny", indexes / ".unfinished/variant=tiny")
+    write_dataset(tmp_path, random_vectors(60))
+    assert main(["index", str(tmp_path), "--update"]) == 0
+    assert manifest_of(tmp_path).count == 60
+    assert [path.name for path in indexes.iterdir()] == ["variant=tiny"]
+
+
+def test_an_update_by_workers_keeps_the_type_that_was_asked_for(tmp_path):
+    write_dataset(tmp_path, random_vectors(100))
+    assert main(["index", str(tmp_path), "--factory", "HNSW16"]) == 0
+    write_dataset(tmp_path, random_vectors(250))  # outgrown: made anew
+    assert main(["index", str(tmp_path), "--update", "--runner", "FnApiRunner"]) == 0
+    manifest = manifest_of(tmp_path)
+    assert (manifest.factory_string, manifest.asked_for, manifest.count) == ("HNSW16", True, 250)
