@@ -22,6 +22,7 @@ from typing import Any, Final
 import faiss
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset
 from numpy.typing import NDArray
 from rich.console import Console
@@ -51,9 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     console = Console(width=130)
     for what, value in describe_machine().items():
         console.print(f"{what:<16}{value}", highlight=False)
+    options.counts = [max(count, 4 * K) for count in options.counts]
     most = max(options.counts)
     vectors = read_vectors(options.vectors, options.column, most + options.queries)
-    held_out = min(options.queries, len(vectors) // 5)
+    held_out = max(2, min(options.queries, len(vectors) // 5))
     drawn = np.random.default_rng(0).permutation(len(vectors))
     vectors = vectors[drawn]
     queries, base = vectors[:held_out], vectors[held_out:]
@@ -101,11 +103,25 @@ def read_vectors(place: Path, column: str, count: int) -> NDArray[np.float32]:
         rows = pyarrow.dataset.dataset(place, format="parquet").head(count, columns=[column])
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(f"{place} is no Parquet with a column {column!r}: {error}") from error
-    lists = rows.column(column).combine_chunks()
-    flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if len(rows) < 100 or len(flat) % len(rows):
-        raise InvalidInput(f"{place} holds {len(rows)} lists in {column!r} that are no 100 vectors")
-    return unit_vectors(flat.reshape(len(rows), -1))
+    lists = rows.column(column).combine_chunks().drop_null()
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(kind(lists.type) for kind in kinds) or not pa.types.is_floating(
+        lists.type.value_type
+    ):
+        raise InvalidInput(f"{place}: {column!r} is of type {lists.type}, no lists of floats")
+    lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if len(lists) < 100 or len(lengths) != 1 or lengths[0] == 0:
+        raise InvalidInput(
+            f"{place} holds {len(lists)} lists of {len(lengths)} lengths in {column!r}, no 100 vectors"
+        )
+    vectors = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    vectors = vectors.reshape(len(lists), -1)
+    usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    if not usable.all():
+        raise InvalidInput(
+            f"{place}: {(~usable).sum()} vectors are zero, or hold NaN, infinity or null"
+        )
+    return unit_vectors(vectors)
 
 
 def _share(scratch: Path, base: NDArray[np.float32], queries: NDArray[np.float32]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -75,9 +76,10 @@ class Ours:
         return [one.parameters for one in fastest]
 
     def search(self, queries: NDArray[np.float32], setting: dict[str, int]) -> NDArray[np.int64]:
-        manifest = self._index.manifest.model_copy(update={"search_parameters": setting})
-        index = type(self._index)(self._index.folder, manifest, self._index.files)
-        return index.search(queries, K).ids
+        if setting != self._index.manifest.search_parameters:
+            manifest = self._index.manifest.model_copy(update={"search_parameters": setting})
+            self._index = dataclasses.replace(self._index, manifest=manifest)
+        return self._index.search(queries, K).ids
 
     def bytes(self) -> int:
         return sum(file.size for file in self._index.manifest.searched_files)

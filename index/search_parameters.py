@@ -23,33 +23,42 @@ def setting_names(index: Any) -> tuple[str, ...]:
 
 
 def faiss_parameters(
-    index: Any, setting: Mapping[str, int], k: int, selector: Any | None = None
+    index: Any, setting: Mapping[str, int], k: int, selector: Any | None = None, reach: float = 1
 ) -> Any | None:
     """The parameters of one search for k neighbors; nothing in the index is changed.
 
     Args:
         index: a FAISS index.
         setting: by the names of `setting_names`, as tuned for TUNED_K neighbors.
-        k: neighbors asked for; above TUNED_K as many times more candidates are scored.
+        k: neighbors asked for; above TUNED_K as many times more is looked at and scored.
+        reach: how many times more is looked at besides, where what is asked for lies further off.
         selector: a FAISS IDSelector of the rows that may be found.
     """
     inner = faiss.downcast_index(index)
     if isinstance(inner, faiss.IndexRefine):
-        scored = setting.get("candidates", k) * max(1, k / TUNED_K)
+        scored = candidates_scored(index, setting, k)
         return faiss.IndexRefineSearchParameters(
             k_factor=max(1.0, scored / k),
-            base_index_params=faiss_parameters(inner.base_index, setting, k, selector),
+            base_index_params=faiss_parameters(inner.base_index, setting, k, selector, reach),
         )
     if isinstance(inner, faiss.IndexPreTransform):
         return faiss.SearchParametersPreTransform(
-            index_params=faiss_parameters(inner.index, setting, k, selector)
+            index_params=faiss_parameters(inner.index, setting, k, selector, reach)
         )
+    further = reach * max(1, k / TUNED_K)
     chosen = {} if selector is None else {"sel": selector}
     if isinstance(inner, faiss.IndexIVF):
-        return faiss.SearchParametersIVF(nprobe=setting.get("nprobe", 1), **chosen)
+        nprobe = min(inner.nlist, int(setting.get("nprobe", 1) * further))
+        return faiss.SearchParametersIVF(nprobe=nprobe, **chosen)
     if isinstance(inner, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(efSearch=setting.get("efSearch", 16), **chosen)
+        effort = min(inner.ntotal, max(k, int(setting.get("efSearch", 16) * further)))
+        return faiss.SearchParametersHNSW(efSearch=max(1, effort), **chosen)
     return faiss.SearchParameters(**chosen) if chosen else None
+
+
+def candidates_scored(index: Any, setting: Mapping[str, int], k: int) -> int:
+    """How many candidates of each query a search for k neighbors scores, at most all there are."""
+    return min(int(index.ntotal), int(setting.get("candidates", k) * max(1, k / TUNED_K)))
 
 
 def can_select(index: Any) -> bool:

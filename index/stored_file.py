@@ -122,9 +122,23 @@ class MappedFile(Record):
                 digest.update(block)
         return cls(name=name, size=size, xxh3=digest.hexdigest())
 
+    def map(self, folder: OutputFolder) -> pa.Buffer:
+        """The checked bytes, mapped: they stay what they are whatever is put in the file's place."""
+        self.check(folder)
+        try:
+            buffer = pa.memory_map(folder.path(self.name)).read_buffer()
+        except OSError as error:
+            raise ArtifactDamaged(f"{folder.path(self.name)} cannot be read: {error}") from error
+        self._require(folder, len(buffer), xxhash.xxh3_128_hexdigest(buffer))
+        return buffer
+
     def check(self, folder: OutputFolder) -> None:
         """Raise ArtifactDamaged unless the file is the one that was written."""
         found = self.of_standing(folder, self.name)
+        self._require(folder, found.size, found.xxh3)
+
+    def _require(self, folder: OutputFolder, size: int, xxh3: str) -> None:
+        found = self.model_copy(update={"size": size, "xxh3": xxh3})
         if found != self:
             raise ArtifactDamaged(
                 f"{folder.path(self.name)} has xxh3 {found.xxh3[:16]}… ({found.size} bytes), where its "

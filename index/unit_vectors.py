@@ -14,7 +14,9 @@ def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     # In float64: the squares of small or large float32 numbers are zero or infinite in float32.
     squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    lengths = np.sqrt(squares).astype(np.float32)[:, None]
+    lengths = np.sqrt(squares)[:, None]
+    if len(lengths) == 0 or lengths.max() <= np.finfo(np.float32).max:
+        lengths = lengths.astype(np.float32)
     return np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import time
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,17 +15,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from index.errors import InvalidInput, OutputMissing, UsageError
+from index.errors import (
+    ArtifactDamaged,
+    InvalidInput,
+    OutputMissing,
+    SpaceMismatch,
+    UsageError,
+    last_line,
+)
 from index.factory_string import IndexLayout
 from index.index_files import IndexFiles
 from index.manifest import IndexManifest
 from index.output_folder import INDEX, OutputFolder, variant_partition
+from index.publishing import REPLACED
 from index.row_filter import matching_rows
-from index.search_parameters import can_select, faiss_parameters, gives_vectors
+from index.search_parameters import (
+    can_select,
+    candidates_scored,
+    faiss_parameters,
+    gives_vectors,
+)
 from index.unit_vectors import check_vectors, unit_vectors
 from index.vector_space import VectorSpace
 
-SCANNED_ROWS: Final = 20_000  # so few rows that match are all scored
+REPLACED_PAUSES_S: Final = (0.05, 0.2, 0.5)  # an index is replaced by two renames
+SCANNED_ROWS: Final = 50_000  # so few rows that match are all scored
+FILTERED_REACH: Final = 4  # times what the share of matching rows asks for: they may lie together
+CANDIDATES_AT_ONCE: Final = 1 << 24  # of all queries of one call: 12 bytes each
 SCANNED_BLOCK: Final = 4096
 
 
@@ -55,6 +73,7 @@ class VectorIndex:
     folder: OutputFolder
     manifest: IndexManifest
     files: IndexFiles
+    _rows_file: pa.Buffer = field(repr=False)
 
     @classmethod
     def open(
@@ -67,25 +86,50 @@ class VectorIndex:
             query_space: what the queries will mean; another space than the index's is refused.
         """
         place = folder if isinstance(folder, OutputFolder) else OutputFolder.at(folder)
+        for pause_s in REPLACED_PAUSES_S:
+            before = _folder_number(place)
+            try:
+                return cls._open(place, query_space)
+            except (OutputMissing, ArtifactDamaged):
+                # Another process may have replaced the folder meanwhile, or be at it.
+                head, _, name = place.root.rpartition("/")
+                being_replaced = os.path.exists(f"{head}/{REPLACED}-{name}")
+                if before == _folder_number(place) and not being_replaced:
+                    raise
+                time.sleep(pause_s)
+        return cls._open(place, query_space)
+
+    @classmethod
+    def _open(cls, place: OutputFolder, query_space: VectorSpace | None) -> VectorIndex:
         manifest = IndexManifest.read(place)
         if query_space is not None:
             manifest.space.require_same(query_space)
         for file in manifest.files:
             file.check(place)
         layout = IndexLayout.parse(manifest.factory_string)
-        return cls(place, manifest, IndexFiles.open(place, layout))
+        try:
+            files = IndexFiles.open(place, layout)
+        except RuntimeError as error:
+            raise ArtifactDamaged(f"{place.root} cannot be read: {last_line(error)}") from error
+        return cls(place, manifest, files, manifest.rows_file.map(place))
 
     @classmethod
     def of_variant(cls, output: str | OutputFolder, variant: str) -> VectorIndex:
         """Open the index of `variant` in an output."""
         root = output if isinstance(output, OutputFolder) else OutputFolder.at(output)
         try:
-            return cls.open(root.folder(INDEX, variant_partition(variant)))
+            index = cls.open(root.folder(INDEX, variant_partition(variant)))
         except OutputMissing:
             raise OutputMissing(
                 f"{root.root} holds no index of variant {variant!r}; where it holds its embeddings, "
                 f"build it with: lookalike index {root.root} --variant {variant}"
             ) from None
+        if index.space.variant != variant:
+            raise SpaceMismatch(
+                f"{index.folder.root} holds an index of variant {index.space.variant!r}, not of "
+                f"{variant!r}; build it again"
+            )
+        return index
 
     @property
     def space(self) -> VectorSpace:
@@ -142,6 +186,10 @@ class VectorIndex:
         queries = unit_vectors(check_vectors(vectors, self.space.num_features))
         if among is None and not self.manifest.tombstones:
             scores, positions = self._search(queries, min(k, len(self)))
+            short = np.flatnonzero(positions[:, -1] < 0)
+            if len(short) and gives_vectors(self.files.stored):
+                everywhere = self._scan(queries[short], positions.shape[1], self.positions)
+                scores[short], positions[short] = everywhere
         else:
             allowed = self.positions if among is None else self.positions[among]
             count, filtered = min(k, len(allowed)), among is not None
@@ -194,12 +242,15 @@ class VectorIndex:
         return np.argsort(self.ids)
 
     def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        ids = np.maximum(ids, 0)
-        if self._is_plain:
-            return ids
-        places = np.searchsorted(self.ids, ids, sorter=self._id_order)
-        rows: NDArray[np.int64] = self._id_order[np.minimum(places, len(self) - 1)]
-        return rows
+        asked = np.maximum(ids, 0)
+        places = asked
+        if not self._is_plain:
+            places = np.searchsorted(self.ids, asked, sorter=self._id_order)
+            places = self._id_order[np.minimum(places, len(self) - 1)]
+        unknown = (ids >= 0) & (self.ids[np.minimum(places, len(self) - 1)] != asked)
+        if unknown.any():
+            raise InvalidInput(f"{int(ids[unknown][0])} is no id of this index, or no longer")
+        return np.where(ids < 0, 0, places)
 
     def _reconstruct(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         if not gives_vectors(self.files.stored):
@@ -211,20 +262,21 @@ class VectorIndex:
         return found
 
     def _read_rows(self, columns: list[str] | None = None) -> pa.Table:
-        with self.folder.open(self.manifest.rows_file.name) as file:
-            return pq.ParquetFile(file).read(columns)
+        return pq.ParquetFile(pa.BufferReader(self._rows_file)).read(columns)
 
     def _search(
         self, queries: NDArray[np.float32], k: int, selector: Any | None = None, reach: float = 1
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        setting = dict(self.manifest.search_parameters)
-        if (
-            "nprobe" in setting
-        ):  # where few rows match, the nearest of them are in lists further off
-            setting["nprobe"] = int(setting["nprobe"] * reach)
-        parameters = faiss_parameters(self.files.searched, setting, k, selector)
-        found: tuple[Any, Any] = self.files.searched.search(queries, k, params=parameters)
-        return found
+        """Scores and places, float32 and int64 [queries, k]; not too many queries at a time."""
+        index, setting = self.files.searched, self.manifest.search_parameters
+        parameters = faiss_parameters(index, setting, k, selector, reach)
+        at_once = max(1, CANDIDATES_AT_ONCE // max(1, candidates_scored(index, setting, k)))
+        found = [
+            index.search(queries[start : start + at_once], k, params=parameters)
+            for start in range(0, len(queries), at_once)
+        ]
+        scores, positions = (np.concatenate(both) for both in zip(*found, strict=True))
+        return scores, positions
 
     def _search_among(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64], *, filtered: bool
@@ -233,13 +285,24 @@ class VectorIndex:
         places = self.files.searched.ntotal
         if k == 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        selects = can_select(self.files.searched)
-        few = filtered and len(allowed) <= SCANNED_ROWS and gives_vectors(self.files.stored)
-        if selects and not few:
-            chosen = np.zeros(places, np.bool_)
-            chosen[allowed] = True
-            selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
-            return self._search(queries, k, selector, places / len(allowed))
+        gives = gives_vectors(self.files.stored)
+        few = filtered and len(allowed) <= SCANNED_ROWS and gives
+        if few or not can_select(self.files.searched):
+            return self._scan(queries, k, allowed)
+        chosen = np.zeros(places, np.bool_)
+        chosen[allowed] = True
+        selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+        reach = places / len(allowed) * (FILTERED_REACH if filtered else 1)
+        scores, positions = self._search(queries, k, selector, reach)
+        short = np.flatnonzero(positions[:, -1] < 0)
+        if len(short) and gives:  # what matches lies where these queries did not look
+            scores[short], positions[short] = self._scan(queries[short], k, allowed)
+        return scores, positions
+
+    def _scan(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same with every allowed place scored."""
         best = faiss.ResultHeap(len(queries), k, keep_max=True)
         for start in range(0, len(allowed), SCANNED_BLOCK):
             block = allowed[start : start + SCANNED_BLOCK]
@@ -247,3 +310,11 @@ class VectorIndex:
             best.add_result(scores, np.broadcast_to(block, scores.shape))
         best.finalize()
         return best.D, best.I
+
+
+def _folder_number(folder: OutputFolder) -> int | None:
+    """What tells a folder from one that was put in its place; None where there is none."""
+    try:
+        return os.stat(folder.root).st_ino
+    except OSError:
+        return None

@@ -54,6 +54,8 @@ class SearchImages:
         """Print the neighbors of every query, best first."""
         if not (self.image or self.uri or self.vector):
             raise UsageError("nothing to search for: give --image, --uri or --vector")
+        if self.json and self.parquet is not None:
+            raise UsageError("--json prints the neighbors, --parquet writes them: give one of them")
         from index.exact_scores import nearest_pictures
         from index.output_folder import OutputFolder
         from index.vector_index import VectorIndex
@@ -82,9 +84,9 @@ class SearchImages:
         ]
         neighbors = nearest_pictures(index, dataset, queries, self.k, among)
         hits = hits_of(queries, neighbors, index)
-        if self.filter is not None and not hits:
+        if among is not None and not among.any():
             print(f"no picture of the index matches --filter {self.filter!r}", file=sys.stderr)
-        if self.parquet:
+        if self.parquet is not None:
             write_parquet(self.parquet, hits)
         elif self.json:
             print_json(hits)

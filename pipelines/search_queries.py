@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tokenize
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def queries_by_vector(file: str | None, index: VectorIndex) -> Iterator[Query]:
         return
     try:
         vectors = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, tokenize.TokenError) as error:
         raise InvalidInput(f"{file!r} is not a .npy file of numbers: {error}") from error
     if not isinstance(vectors, np.ndarray):
         raise InvalidInput(f"{file!r} holds several arrays; save one as .npy")

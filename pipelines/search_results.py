@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,10 +67,15 @@ def write_parquet(path: str, hits: list[Hit]) -> None:
         "uri": pa.array([hit.uri for hit in hits], pa.string()),
         "id": pa.array([hit.id for hit in hits], pa.int64()),
     }
+    unfinished = f"{path}.{os.getpid()}.tmp"  # what stands there stays until this is whole
     try:
-        pq.write_table(pa.table(columns), path, compression="zstd")
+        with open(unfinished, "wb") as file:
+            pq.write_table(pa.table(columns), file, compression="zstd")
+        os.replace(unfinished, path)
     except OSError as error:
-        raise LookalikeError(f"{path!r} cannot be written: {error}") from error
+        with contextlib.suppress(OSError):
+            os.remove(unfinished)
+        raise LookalikeError(f"{path!r} cannot be written: {error.strerror or error}") from error
 
 
 def write_page(path: str, index: VectorIndex, hits: list[Hit]) -> None:

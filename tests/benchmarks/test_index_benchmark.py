@@ -42,6 +42,16 @@ def test_what_is_no_parquet_of_vectors_is_refused(tmp_path):
         index.read_vectors(tmp_path / "a.parquet", "x", 10)
     with pytest.raises(InvalidInput, match="no 100 vectors"):
         index.read_vectors(tmp_path / "a.parquet", "v", 150)
+    for values, message in (
+        ([1.0] * 150, "no lists of floats"),
+        ([[1.0, float("nan")]] * 150, "zero, or hold NaN"),
+        ([[0.0, 0.0]] * 150, "zero, or hold NaN"),
+    ):
+        pq.write_table(pa.table({"v": values}), tmp_path / "b.parquet")
+        with pytest.raises(InvalidInput, match=message):
+            index.read_vectors(tmp_path / "b.parquet", "v", 150)
+    pq.write_table(pa.table({"v": [[1.0, 2.0], None] * 150}), tmp_path / "c.parquet")
+    assert index.read_vectors(tmp_path / "c.parquet", "v", 300).shape == (150, 2)
 
 
 def test_recall_is_the_share_of_true_neighbors_that_were_found():

@@ -1,4 +1,6 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -308,3 +310,72 @@ def test_too_little_memory_is_refused_for_any_type(tmp_path, factory):
     folder = OutputFolder.at(tmp_path).folder("index")
     with pytest.raises(UsageError, match=r"--max-memory allows 0\.0 MiB"):
         build_index(dataset, folder, IndexOptions(max_bytes=10_000, factory_string=factory))
+
+
+def test_an_open_index_keeps_its_rows_when_another_takes_its_place(tmp_path):
+    _, index = built(tmp_path, random_vectors(300))
+    shutil.rmtree(tmp_path / "index")
+    built(tmp_path, random_vectors(100, seed=5), uri=[f"/q/{row}.jpg" for row in range(100)])
+    assert index.search(random_vectors(300)[200:201], 1).ids[0, 0] == 200
+    assert index.pictures(np.array([200])).column("uri").to_pylist() == ["/p/200.jpg"]
+    assert index.matching("true").sum() == 300
+
+
+def test_an_index_that_is_just_being_replaced_is_waited_for(tmp_path):
+    built(tmp_path, random_vectors(50))
+    folder = tmp_path / "index/variant=tiny"
+    aside = folder.rename(tmp_path / "index/.replaced-variant=tiny")
+    Timer(0.15, lambda: shutil.copytree(aside, folder)).start()
+    assert len(VectorIndex.of_variant(str(tmp_path), "tiny")) == 50
+
+
+def test_an_index_under_the_name_of_another_variant_is_refused(tmp_path):
+    built(tmp_path, random_vectors(50))
+    shutil.copytree(tmp_path / "index/variant=tiny", tmp_path / "index/variant=other")
+    with pytest.raises(SpaceMismatch, match="variant 'tiny', not of 'other'"):
+        VectorIndex.of_variant(str(tmp_path), "other")
+
+
+@pytest.mark.parametrize("factory", [OURS, ON_DISK, "HNSW16", "IVF16,Flat"])
+def test_a_filter_that_goes_with_the_content_still_finds_k(tmp_path, monkeypatch, factory):
+    monkeypatch.setattr("index.vector_index.SCANNED_ROWS", 10)
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(30), 100)
+    vectors = random_vectors(30, seed=4)[clusters] * 5 + random_vectors(3000)
+    _, index = built(tmp_path, vectors, factory, width=(clusters + 1).tolist())
+    queries = vectors[rng.integers(2000, 3000, 50)]  # far from all that matches
+    found = index.search(queries, 10, among=index.matching("width <= 12"))
+    assert ((found.ids >= 0) & (found.ids < 1200)).all()
+    true = exact_ids(vectors[:1200], queries, 10)
+    least = 0.95 if factory in (OURS, ON_DISK) else 0.7  # graphs do not reach far beside a filter
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, true, strict=True)]) >= least
+
+
+@pytest.mark.parametrize("factory", [OURS, ON_DISK, "HNSW16", "IVF16,Flat", None])
+@pytest.mark.parametrize("k", [200, 1500, 5000])
+def test_many_neighbors_are_all_found(tmp_path, factory, k):
+    vectors = random_vectors(1500)
+    _, index = built(tmp_path, vectors, factory)
+    found = index.search(random_vectors(5, seed=1), k)
+    assert found.ids.shape == (5, min(k, 1500))
+    assert (found.ids >= 0).all()
+    true = exact_ids(vectors, random_vectors(5, seed=1), min(k, 1500))
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, true, strict=True)]) >= 0.9
+
+
+def test_an_id_that_no_row_has_is_refused(tmp_path):
+    _, index = built(tmp_path, random_vectors(50))
+    for ids in ([50], [3, 99]):
+        with pytest.raises(InvalidInput, match="is no id of this index"):
+            index.pictures(np.array(ids))
+
+
+def test_a_filter_of_another_index_is_refused(tmp_path):
+    _, index = built(tmp_path, random_vectors(50))
+    with pytest.raises(InvalidInput, match="shape"):
+        index.search(random_vectors(1), 5, among=np.ones(49, np.bool_))
+
+
+def test_large_numbers_have_a_direction_too():
+    huge = np.full((1, 24), 3e38, np.float32)
+    assert np.allclose(unit_vectors(huge), 24**-0.5)

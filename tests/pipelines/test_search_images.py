@@ -217,3 +217,15 @@ def test_many_copies_do_not_push_the_query_out(tmp_path, tiny_tf2, capsys):
         assert len(hits) == 3
         assert hits[0]["uri"].endswith("copy_6.jpg")
         assert len({hit["uri"] for hit in hits}) == 3
+
+
+def test_neighbors_are_printed_or_written_not_both(indexed, photos, tmp_path, capsys):
+    query = ["--uri", str(photos / "08.jpg"), "--json", "--parquet", str(tmp_path / "hits.parquet")]
+    assert main(["search", str(indexed), *query]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_parquet_that_cannot_be_written_is_one_line(indexed, photos, capsys):
+    query = ["--uri", str(photos / "08.jpg"), "--parquet", "/nowhere/hits.parquet"]
+    assert main(["search", str(indexed), *query]) == 1
+    assert "'/nowhere/hits.parquet' cannot be written" in capsys.readouterr().err
