@@ -39,7 +39,7 @@ from index.unit_vectors import check_vectors, unit_vectors
 from index.vector_space import VectorSpace
 
 REPLACED_PAUSES_S: Final = (0.05, 0.2, 0.5)  # an index is replaced by two renames
-SCANNED_ROWS: Final = 50_000  # so few rows that match are all scored
+SCANNED_ROWS: Final = 20_000  # so few rows that match are all scored
 FILTERED_REACH: Final = 4  # times what the share of matching rows asks for: they may lie together
 CANDIDATES_AT_ONCE: Final = 1 << 24  # of all queries of one call: 12 bytes each
 SCANNED_BLOCK: Final = 4096
