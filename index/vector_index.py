@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Final
 
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from index.errors import (
@@ -35,6 +32,7 @@ from index.search_parameters import (
     faiss_parameters,
     gives_vectors,
 )
+from index.stored_rows import StoredRows
 from index.unit_vectors import check_vectors, unit_vectors
 from index.vector_space import VectorSpace
 
@@ -68,12 +66,13 @@ class VectorIndex:
         folder: where it is.
         manifest: what the index holds and how well it searches.
         files: its FAISS indexes.
+        stored_rows: what ids and places stand for.
     """
 
     folder: OutputFolder
     manifest: IndexManifest
     files: IndexFiles
-    _rows_file: pa.Buffer = field(repr=False)
+    stored_rows: StoredRows
 
     @classmethod
     def open(
@@ -111,7 +110,13 @@ class VectorIndex:
             files = IndexFiles.open(place, layout)
         except RuntimeError as error:
             raise ArtifactDamaged(f"{place.root} cannot be read: {last_line(error)}") from error
-        return cls(place, manifest, files, manifest.rows_file.map(place))
+        rows = StoredRows(
+            manifest.rows_file.map(place),
+            count=manifest.count,
+            places=files.searched.ntotal,
+            in_order=manifest.updates == 0,
+        )
+        return cls(place, manifest, files, rows)
 
     @classmethod
     def of_variant(cls, output: str | OutputFolder, variant: str) -> VectorIndex:
@@ -144,22 +149,24 @@ class VectorIndex:
     def __len__(self) -> int:
         return self.manifest.count
 
-    @cached_property
+    @property
     def rows(self) -> pa.Table:
         """One row a picture, in the order of their places in the FAISS index.
 
         Columns: `id`, `position` (its place), the picture's, and the `part` and `row` of the embeddings
         that hold its stored vector.
         """
-        return self._read_rows()
+        return self.stored_rows.table
 
-    @cached_property
+    @property
     def ids(self) -> NDArray[np.int64]:
         """The id of each row: int64 [rows]."""
-        if self._is_plain:
-            return np.arange(len(self))
-        ids: NDArray[np.int64] = self._read_rows(["id"]).column("id").to_numpy()
-        return ids
+        return self.stored_rows.ids
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The place of each row in the FAISS index: int64 [rows]."""
+        return self.stored_rows.positions
 
     def search(
         self,
@@ -194,7 +201,7 @@ class VectorIndex:
             allowed = self.positions if among is None else self.positions[among]
             count, filtered = min(k, len(allowed)), among is not None
             scores, positions = self._search_among(queries, count, allowed, filtered=filtered)
-        ids = np.where(positions < 0, -1, self._id_at[positions])
+        ids = np.where(positions < 0, -1, self.stored_rows.id_at[positions])
         return Neighbors(ids=ids, scores=np.minimum(scores, np.float32(1)))
 
     def matching(self, expression: str) -> NDArray[np.bool_]:
@@ -203,54 +210,16 @@ class VectorIndex:
 
     def find(self, uri: str) -> int | None:
         """The id of the picture at `uri`; None where the index does not hold it."""
-        row = pc.index(self.rows.column("uri"), uri).as_py()
-        return None if row < 0 else int(self.ids[row])
+        return self.stored_rows.find(uri)
 
     def pictures(self, ids: NDArray[np.int64]) -> pa.Table:
         """The rows of some ids of the index, in their order; any row for -1."""
-        return self.rows.take(pa.array(self._rows_of(ids)))
+        return self.rows.take(pa.array(self.stored_rows.rows_of(ids)))
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of some ids as the index has them: float32 [ids, dim], of length about one."""
-        positions = self.positions[self._rows_of(ids)]
+        positions = self.positions[self.stored_rows.rows_of(ids)]
         return self._reconstruct(positions)
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether row, place and id are the same number, as they are until the first update."""
-        return self.manifest.updates == 0
-
-    @cached_property
-    def positions(self) -> NDArray[np.int64]:
-        """The place of each row in the FAISS index: int64 [rows]."""
-        if self._is_plain:
-            return np.arange(len(self))
-        positions: NDArray[np.int64] = self._read_rows(["position"]).column("position").to_numpy()
-        return positions
-
-    @cached_property
-    def _id_at(self) -> NDArray[np.int64]:
-        """The id at each place of the FAISS index, -1 where no row is: int64 [places]."""
-        if self._is_plain:
-            return self.ids
-        every = np.full(self.files.searched.ntotal, -1, np.int64)
-        every[self.positions] = self.ids
-        return every
-
-    @cached_property
-    def _id_order(self) -> NDArray[np.int64]:
-        return np.argsort(self.ids)
-
-    def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        asked = np.maximum(ids, 0)
-        places = asked
-        if not self._is_plain:
-            places = np.searchsorted(self.ids, asked, sorter=self._id_order)
-            places = self._id_order[np.minimum(places, len(self) - 1)]
-        unknown = (ids >= 0) & (self.ids[np.minimum(places, len(self) - 1)] != asked)
-        if unknown.any():
-            raise InvalidInput(f"{int(ids[unknown][0])} is no id of this index, or no longer")
-        return np.where(ids < 0, 0, places)
 
     def _reconstruct(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         if not gives_vectors(self.files.stored):
@@ -260,9 +229,6 @@ class VectorIndex:
             )
         found: NDArray[np.float32] = self.files.stored.reconstruct_batch(positions)
         return found
-
-    def _read_rows(self, columns: list[str] | None = None) -> pa.Table:
-        return pq.ParquetFile(pa.BufferReader(self._rows_file)).read(columns)
 
     def _search(
         self, queries: NDArray[np.float32], k: int, selector: Any | None = None, reach: float = 1

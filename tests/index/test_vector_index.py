@@ -280,7 +280,7 @@ def test_many_threads_search_one_index_at_once(tmp_path, factory):
 def test_opening_reads_no_rows_and_holds_no_vectors(tmp_path):
     _, index = built(tmp_path, random_vectors(300), OURS)
     index.search(random_vectors(3), 5)
-    assert "rows" not in vars(index)
+    assert "table" not in vars(index.stored_rows)
     assert not index.files.stored.codes.is_owned
 
 
