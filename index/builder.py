@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -167,9 +168,7 @@ def tune_written(
     layout = IndexLayout.parse(written.choice.factory_string)
     files = IndexFiles.open(folder, layout)
     tuned = SearchTuning(files.searched, exact, dataset_rows, min_recall).tune(layout)
-    return WrittenIndex(
-        written.choice, written.index_file, written.candidates_file, written.lists_file, tuned
-    )
+    return dataclasses.replace(written, tuned=tuned)
 
 
 def _write_coded(

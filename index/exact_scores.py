@@ -97,9 +97,8 @@ def _own(index: VectorIndex, query: Query, among: NDArray[np.bool_] | None) -> l
     """The query's own row, where there is one that may be found."""
     if query.own_id is None:
         return []
-    if among is not None and query.own_id not in index.ids[among]:
-        return []
-    return [query.own_id]
+    [row] = index.stored_rows.rows_of(np.array([query.own_id]))
+    return [query.own_id] if among is None or among[row] else []
 
 
 def _best_first(

@@ -176,8 +176,13 @@ def candidate_codes_of(candidates: Any) -> NDArray[np.uint8]:
 
 
 def blank_quantizer(stored: Any, candidates: Any | None) -> Quantizer:
-    """The quantizer that an opened index was built with."""
-    empty = faiss.clone_index(stored) if stored.ntotal == 0 else _without_rows(stored)
+    """The quantizer that an opened index was built with; its vectors are mapped, and not copied."""
+    if isinstance(stored, faiss.IndexFlat):
+        empty: Any = faiss.IndexFlatIP(stored.d)
+    else:
+        empty = faiss.IndexScalarQuantizer(stored.d, stored.sq.qtype, stored.metric_type)
+        empty.sq = stored.sq
+        empty.is_trained = True
     return Quantizer(empty, candidates and _blank(candidates))
 
 
@@ -203,16 +208,6 @@ def _silent_stdout() -> Iterator[None]:
         os.dup2(ours, 1)
         os.close(ours)
         os.close(null)
-
-
-def _without_rows(stored: Any) -> Any:
-    """A trained flat index without its vectors; they are mapped, and not copied."""
-    if isinstance(stored, faiss.IndexFlat):
-        return faiss.IndexFlatIP(stored.d)
-    empty = faiss.IndexScalarQuantizer(stored.d, stored.sq.qtype, stored.metric_type)
-    empty.sq = stored.sq
-    empty.is_trained = True
-    return empty
 
 
 def _blank(index: Any) -> Any:

@@ -22,6 +22,7 @@ from index.builder import (
     work_folder,
     write_faiss,
 )
+from index.dataset_rows import rows_of_pictures
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import RunMismatch, UsageError
 from index.factory_string import BATCH_ROWS, IndexChoice, IndexLayout
@@ -39,7 +40,7 @@ from index.index_files import (
 from index.index_rows import IndexRows
 from index.manifest import IndexManifest
 from index.output_folder import OutputFolder
-from index.recall import exact_neighbors, part_starts, sample_queries
+from index.recall import exact_neighbors, sample_queries
 from index.search_parameters import can_select
 from index.search_tuning import Tuned
 from index.shards import Shard, candidate_codes, encode_batches, encode_shards, stored_codes
@@ -145,11 +146,8 @@ def _make_anew(
 
 def _dataset_rows(dataset: EmbeddingDataset, rows: IndexRows, places: int) -> NDArray[np.int64]:
     """The dataset's row at each place of the index, -1 at tombstones: int64 [places]."""
-    table = rows.table
     found = np.full(places, -1, np.int64)
-    starts = part_starts(dataset)
-    dataset_rows = starts[table.column("part").to_numpy()] + table.column("row").to_numpy()
-    found[table.column("position").to_numpy()] = dataset_rows
+    found[rows.table.column("position").to_numpy()] = rows_of_pictures(dataset, rows.table)
     return found
 
 

@@ -239,11 +239,6 @@ class IndexManifest(Manifest):
         return self.settings.space
 
     @property
-    def files(self) -> tuple[MappedFile, ...]:
-        """Every file of the index beside its manifest."""
-        return (*self.searched_files, self.rows_file, self.report_file)
-
-    @property
     def searched_files(self) -> tuple[MappedFile, ...]:
         """The files that hold the vectors."""
         every = (self.index_file, self.candidates_file, self.lists_file)

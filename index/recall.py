@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dataset_rows import rows_of_pictures, sample_rows, unit_vectors_of
 from index.embedding_dataset import EmbeddingDataset
 from index.search_parameters import TUNED_K
 from index.unit_vectors import unit_vectors
@@ -96,32 +97,15 @@ def measure_recall(
     """
     exact = exact_neighbors(dataset, queries or sample_queries(dataset))
     found = index.search(exact.queries.vectors, k + 1)
-    rows = index.pictures(found.ids.ravel())
-    starts = part_starts(dataset)[rows.column("part").to_numpy()]
-    places = (starts + rows.column("row").to_numpy()).reshape(found.ids.shape)
-    places = np.where(found.ids < 0, -1, places)
+    rows = rows_of_pictures(dataset, index.pictures(found.ids.ravel()))
+    places = np.where(found.ids < 0, -1, rows.reshape(found.ids.shape))
     return float(exact.recalls(places, k).mean())
 
 
 def sample_queries(dataset: EmbeddingDataset, count: int = QUERIES, seed: int = 0) -> RecallQueries:
     """A seeded sample of the dataset's own vectors."""
     ids = sample_rows(np.arange(len(dataset)), count, seed)
-    starts = part_starts(dataset)
-    parts = np.searchsorted(starts, ids, side="right") - 1
-    vectors = dataset.vectors_at(parts.astype(np.int32), (ids - starts[parts]).astype(np.int32))
-    return RecallQueries(ids, unit_vectors(vectors))
-
-
-def sample_rows(rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """A seeded sample of some rows, sorted."""
-    chosen = np.random.default_rng(seed).choice(len(rows), min(count, len(rows)), replace=False)
-    return np.sort(rows[chosen]).astype(np.int64)
-
-
-def part_starts(dataset: EmbeddingDataset) -> NDArray[np.int64]:
-    """The row of the dataset that each of its parts begins with: int64 [parts]."""
-    sizes = [part.rows or 0 for part in dataset.record.parts]
-    return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+    return RecallQueries(ids, unit_vectors_of(dataset, ids))
 
 
 def exact_neighbors(dataset: EmbeddingDataset, queries: RecallQueries) -> ExactNeighbors:

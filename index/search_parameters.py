@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import faiss
+import numpy as np
+from numpy.typing import NDArray
 
 TUNED_K = 10  # neighbors a setting was tuned for
 
@@ -31,8 +33,8 @@ def faiss_parameters(
         index: a FAISS index.
         setting: by the names of `setting_names`, as tuned for TUNED_K neighbors.
         k: neighbors asked for; above TUNED_K as many times more is looked at and scored.
+        selector: a FAISS IDSelector of the places that may be found.
         reach: how many times more is looked at besides, where what is asked for lies further off.
-        selector: a FAISS IDSelector of the rows that may be found.
     """
     inner = faiss.downcast_index(index)
     if isinstance(inner, faiss.IndexRefine):
@@ -61,13 +63,17 @@ def candidates_scored(index: Any, setting: Mapping[str, int], k: int) -> int:
     return min(int(index.ntotal), int(setting.get("candidates", k) * max(1, k / TUNED_K)))
 
 
+def place_selector(places: NDArray[np.bool_]) -> Any:
+    """A selector of those places of an index that are true: bool [places]."""
+    return faiss.IDSelectorBitmap(np.packbits(places, bitorder="little"))
+
+
 def can_select(index: Any) -> bool:
     """Whether a search of this index can be kept to some of its rows."""
     inner = faiss.downcast_index(index)
-    if isinstance(inner, faiss.IndexRefine):
-        return can_select(inner.base_index)
-    if isinstance(inner, faiss.IndexPreTransform):
-        return can_select(inner.index)
+    while isinstance(inner, faiss.IndexRefine | faiss.IndexPreTransform):
+        below = inner.base_index if isinstance(inner, faiss.IndexRefine) else inner.index
+        inner = faiss.downcast_index(below)
     kinds = (faiss.IndexIVF, faiss.IndexHNSW, faiss.IndexFlat, faiss.IndexScalarQuantizer)
     return isinstance(inner, kinds)
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from index.factory_string import NUMBER_BYTES, IndexLayout
 from index.manifest import MeasuredSearch
 from index.recall import ExactNeighbors
-from index.search_parameters import TUNED_K, faiss_parameters, setting_names
+from index.search_parameters import TUNED_K, faiss_parameters, place_selector, setting_names
 
 # Reading codes in order and vectors here and there, as measured: the choice must not hang on a clock.
 SCANNED_BYTES_A_US: Final = 11_000
@@ -106,7 +105,7 @@ class SearchTuning:
         """A selector of the places that a row of the dataset is at; None where all are."""
         if self.dataset_rows is None or (self.dataset_rows >= 0).all():
             return None
-        return faiss.IDSelectorBitmap(np.packbits(self.dataset_rows >= 0, bitorder="little"))
+        return place_selector(self.dataset_rows >= 0)
 
     def _reaches(self, measured: MeasuredSearch) -> bool:
         lower = measured.recall_at_10 - ONE_SIDED_95 * measured.recall_error

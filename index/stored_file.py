@@ -124,11 +124,8 @@ class MappedFile(Record):
 
     def map(self, folder: OutputFolder) -> pa.Buffer:
         """The checked bytes, mapped: they stay what they are whatever is put in the file's place."""
-        self.check(folder)
-        try:
+        with _listed(folder, self.name):  # whatever is no file is told apart first
             buffer = pa.memory_map(folder.path(self.name)).read_buffer()
-        except OSError as error:
-            raise ArtifactDamaged(f"{folder.path(self.name)} cannot be read: {error}") from error
         self._require(folder, len(buffer), xxhash.xxh3_128_hexdigest(buffer))
         return buffer
 

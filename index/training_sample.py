@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from index.dataset_rows import part_starts, sample_rows, unit_vectors_of
 from index.embedding_dataset import EmbeddingDataset
-from index.recall import part_starts, sample_rows
-from index.unit_vectors import unit_vectors
 
 TRAINING_ROWS: Final = 65_536
 MOST_QUERIES: Final = 0.5  # of the rows that could be learnt from
@@ -35,6 +34,4 @@ def training_sample(
     rows = np.concatenate([starts[part] + np.arange(sizes[part]) for part in chosen])
     others = np.setdiff1d(rows, apart)
     rows = sample_rows(others if len(others) >= MOST_QUERIES * len(rows) else rows, wanted, seed=1)
-    parts = np.searchsorted(starts, rows, side="right") - 1
-    vectors = dataset.vectors_at(parts.astype(np.int32), (rows - starts[parts]).astype(np.int32))
-    return unit_vectors(vectors)
+    return unit_vectors_of(dataset, rows)

@@ -31,6 +31,7 @@ from index.search_parameters import (
     candidates_scored,
     faiss_parameters,
     gives_vectors,
+    place_selector,
 )
 from index.stored_rows import StoredRows
 from index.unit_vectors import check_vectors, unit_vectors
@@ -103,15 +104,16 @@ class VectorIndex:
         manifest = IndexManifest.read(place)
         if query_space is not None:
             manifest.space.require_same(query_space)
-        for file in manifest.files:
+        for file in (*manifest.searched_files, manifest.report_file):
             file.check(place)
+        rows_file = manifest.rows_file.map(place)
         layout = IndexLayout.parse(manifest.factory_string)
         try:
             files = IndexFiles.open(place, layout)
         except RuntimeError as error:
             raise ArtifactDamaged(f"{place.root} cannot be read: {last_line(error)}") from error
         rows = StoredRows(
-            manifest.rows_file.map(place),
+            rows_file,
             count=manifest.count,
             places=files.searched.ntotal,
             in_order=manifest.updates == 0,
@@ -191,16 +193,9 @@ class VectorIndex:
         if among is not None and among.shape != (len(self),):
             raise InvalidInput(f"among has shape {among.shape}; it must be ({len(self)},)")
         queries = unit_vectors(check_vectors(vectors, self.space.num_features))
-        if among is None and not self.manifest.tombstones:
-            scores, positions = self._search(queries, min(k, len(self)))
-            short = np.flatnonzero(positions[:, -1] < 0)
-            if len(short) and gives_vectors(self.files.stored):
-                everywhere = self._scan(queries[short], positions.shape[1], self.positions)
-                scores[short], positions[short] = everywhere
-        else:
-            allowed = self.positions if among is None else self.positions[among]
-            count, filtered = min(k, len(allowed)), among is not None
-            scores, positions = self._search_among(queries, count, allowed, filtered=filtered)
+        allowed = self.positions if among is None else self.positions[among]
+        count, filtered = min(k, len(allowed)), among is not None
+        scores, positions = self._search_among(queries, count, allowed, filtered=filtered)
         ids = np.where(positions < 0, -1, self.stored_rows.id_at[positions])
         return Neighbors(ids=ids, scores=np.minimum(scores, np.float32(1)))
 
@@ -253,15 +248,17 @@ class VectorIndex:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         gives = gives_vectors(self.files.stored)
         few = filtered and len(allowed) <= SCANNED_ROWS and gives
-        if few or not can_select(self.files.searched):
+        selector = None
+        if few or (len(allowed) < places and not can_select(self.files.searched)):
             return self._scan(queries, k, allowed)
-        chosen = np.zeros(places, np.bool_)
-        chosen[allowed] = True
-        selector = faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+        if len(allowed) < places:
+            chosen = np.zeros(places, np.bool_)
+            chosen[allowed] = True
+            selector = place_selector(chosen)
         reach = places / len(allowed) * (FILTERED_REACH if filtered else 1)
         scores, positions = self._search(queries, k, selector, reach)
         short = np.flatnonzero(positions[:, -1] < 0)
-        if len(short) and gives:  # what matches lies where these queries did not look
+        if len(short) and gives:  # what may be found lies where these queries did not look
             scores[short], positions[short] = self._scan(queries[short], k, allowed)
         return scores, positions
 

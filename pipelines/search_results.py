@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -32,13 +33,13 @@ class Hit:
 
 def hits_of(queries: list[Query], neighbors: list[QueryNeighbors], index: VectorIndex) -> list[Hit]:
     """Every neighbor of every query, in their order."""
+    ids = np.concatenate([found.ids for found in neighbors])
+    uris = iter(index.pictures(ids).column("uri").to_pylist())
     hits = []
     for query, found in zip(queries, neighbors, strict=True):
-        uris = index.pictures(found.ids).column("uri").to_pylist()
-        for rank, (uri, score, id) in enumerate(
-            zip(uris, found.scores.tolist(), found.ids.tolist(), strict=True), start=1
-        ):
-            hits.append(Hit(query.name, rank, round(score, 6), uri, id))
+        pairs = zip(found.scores.tolist(), found.ids.tolist(), strict=True)
+        for rank, (score, id) in enumerate(pairs, start=1):
+            hits.append(Hit(query.name, rank, round(score, 6), next(uris), id))
     return hits
 
 
