@@ -26,7 +26,12 @@ setup(
     package_data={
         "pipelines": ["py.typed"],
         "transforms": ["py.typed", "catalog.csv"],
-        "index": ["py.typed", "report.html.jinja", "recall_plot.svg.jinja"],
+        "index": [
+            "py.typed",
+            "report.html.jinja",
+            "recall_plot.svg.jinja",
+            "score_histogram.svg.jinja",
+        ],
     },
     install_requires=requirements(),
     extras_require={

@@ -1,29 +1,19 @@
-"""Near neighbors -> groups that cannot drift; which member to keep."""
+"""Copies -> groups that cannot drift, each around the picture to keep; the evidence for each member."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from index.errors import UsageError
-from index.unit_vectors import unit_vectors
-from index.vector_space import VectorSpace
+from index.copy_evidence import CopyEvidence, Look, components
+from index.distinct_pictures import DistinctPictures
 
-KeepPolicy = Literal["largest", "oldest", "first"]
-BLOCK: Final = 256  # rows compared at a time: 256 x 200,000 scores are 200 MB
-
-_ORDERS: Final[dict[KeepPolicy, list[tuple[str, str]]]] = {
-    "largest": [("pixels", "descending"), ("bytes", "descending"), ("uri", "ascending")],
-    "oldest": [("modified", "ascending"), ("uri", "ascending")],
-    "first": [("uri", "ascending")],
-}
-KEEP_POLICIES: Final = tuple(_ORDERS)
+Kind = Literal["exact", "near", "transformed"]
+Proof = Literal["bytes", "pictures", "score"]
 
 
 @dataclass(frozen=True)
@@ -33,156 +23,245 @@ class Duplicate:
     Attributes:
         picture: its row in the table of pictures.
         score: its cosine to the kept picture.
-        kind: "exact" for the very same bytes, else "near".
+        kind: "exact" for the very same bytes, "near" for the same frame, "transformed" for a part
+            of it, or turned, mirrored, framed.
+        is_direct: whether it is a copy of the kept picture itself; else of one that is.
+        proof: what says so: the same bytes, the pictures laid on each other, or only the score.
+        agreement: the share of what was compared that shows the same; None where nobody looked.
+        change: what was done, such as "turned 90°".
+        via: the row of the picture that it was found a copy of: the kept one, where it is direct.
     """
 
     picture: int
     score: float
-    kind: Literal["exact", "near"]
+    kind: Kind
+    is_direct: bool
+    proof: Proof
+    agreement: float | None
+    change: str
+    via: int
 
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """A picture to keep, and its duplicates, the most alike first."""
+    """A picture to keep, and its duplicates: direct ones first, the most alike first."""
 
     keep: int
     duplicates: tuple[Duplicate, ...]
 
 
-def find_duplicate_groups(
-    pictures: pa.Table,
-    vectors: NDArray[np.float32],
-    *,
-    threshold: float,
-    keep: KeepPolicy = "largest",
-) -> list[DuplicateGroup]:
-    """Groups of exact and near duplicates, every member directly close to the one that is kept.
+@dataclass(frozen=True)
+class _Link:
+    """To a picture that counts as a copy."""
 
-    Pictures are visited in the policy's order. One that is close to no kept picture is kept; any
-    other joins the kept picture it is closest to. So no chain of small steps can join strangers,
-    and no two kept pictures are duplicates of each other.
+    other: int
+    proof: Proof
+    score: float
+    agreement: float | None
+    change: str
+
+    @property
+    def kind(self) -> Kind:
+        if self.proof == "bytes":
+            return "exact"
+        return "transformed" if self.change else "near"
+
+
+def _proof_of(look: Look | None) -> tuple[Proof, float | None, str]:
+    if look is None or look.verdict not in ("same", "identical"):
+        return "score", None, ""
+    return "bytes" if look.verdict == "identical" else "pictures", look.agreement, look.change
+
+
+class CopyGraph:
+    """Which distinct pictures are copies of which.
 
     Args:
-        pictures: one row a picture: `uri`, `content_hash`, `bytes`, `modified`, `width`, `height`.
-        vectors: float32 [pictures, dim], in the same order.
-        threshold: the least cosine between a member and the kept picture.
-        keep: which picture of a group to keep: the most pixels, the earliest modified, or the
-            first by URI.
+        evidence: of pairs of distinct pictures, by their numbers.
+        count: of distinct pictures.
+        rank: int64 [count]: the picture most worth keeping has 0.
+    """
+
+    def __init__(self, evidence: CopyEvidence, count: int, rank: NDArray[np.int64]) -> None:
+        copies = np.flatnonzero(evidence.are_copies())
+        self.pairs = evidence.pairs.take(copies)
+        self.rank = rank
+        self._links: dict[int, list[_Link]] = {}
+        for place, first, second, score in zip(
+            copies.tolist(),
+            self.pairs.first.tolist(),
+            self.pairs.second.tolist(),
+            self.pairs.scores.tolist(),
+            strict=True,
+        ):
+            look = evidence.seen.get(place)
+            proof, agreement, change = _proof_of(look)
+            for one, other in ((first, second), (second, first)):
+                link = _Link(other, proof, score, agreement, change)
+                self._links.setdefault(one, []).append(link)
+        self._sets = components(count, self.pairs)
+
+    def links(self, number: int) -> list[_Link]:
+        """To the copies of a picture."""
+        return self._links.get(number, [])
+
+    def sets(self) -> list[list[int]]:
+        """Pictures that are joined by copies, in twos or more, those most worth keeping first."""
+        found: dict[int, list[int]] = {}
+        for number in sorted(self._links, key=lambda one: int(self.rank[one])):
+            found.setdefault(int(self._sets[number]), []).append(number)
+        return list(found.values())
+
+    def unlinked_to_best(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs of the best picture of each set and those in it that are not known to be its copies."""
+        best: list[int] = []
+        others: list[int] = []
+        for members in self.sets():
+            known = {link.other for link in self.links(members[0])}
+            apart = [one for one in members[1:] if one not in known]
+            others += apart
+            best += [members[0]] * len(apart)
+        return np.array(best, np.int64), np.array(others, np.int64)
+
+
+Scores = Mapping[tuple[int, int], float]
+
+
+def star_groups(
+    graph: CopyGraph,
+    pictures: DistinctPictures,
+    scores: Scores,
+    *,
+    least_score: float,
+) -> list[DuplicateGroup]:
+    """Groups of which every member is a copy of the kept picture, or of one that is.
+
+    The picture most worth keeping takes its copies, and then theirs, as far as these are more like it
+    than strangers are; then the next of those that are left. So no chain of small steps joins
+    strangers.
+
+    Args:
+        graph: of copies among distinct pictures.
+        pictures: their rows.
+        scores: cosine of pairs of numbers, the first being the best of its set, where no link says it.
+        least_score: what a copy's copy must have to the kept picture.
 
     Returns:
-        Groups of two or more, in the order of their kept pictures' rows.
+        Groups of two or more rows, in the order of their kept pictures' URIs.
     """
-    if not 0 < threshold <= 1:
-        raise UsageError(f"--threshold is {threshold}; it must be above 0 and at most 1")
-    order = _keeping_order(pictures, keep)
-    leaders, copies = _same_content(pictures, order)
-    kept, scores = _nearest_kept(unit_vectors(vectors[leaders]), threshold)
-
     members: dict[int, list[Duplicate]] = {}
-    for place, leader in enumerate(leaders):
-        keeper = int(leaders[kept[place]])
-        if keeper != leader:
-            score = float(scores[place])
-            members.setdefault(keeper, []).append(Duplicate(int(leader), score, "near"))
-        for copy in copies.get(int(leader), ()):
-            exact = keeper == leader
-            score = 1.0 if exact else float(scores[place])
-            duplicate = Duplicate(copy, score, "exact" if exact else "near")
-            members.setdefault(keeper, []).append(duplicate)
-    return [
-        DuplicateGroup(keeper, tuple(sorted(found, key=lambda one: (-one.score, one.picture))))
-        for keeper, found in sorted(members.items())
-    ]
+    for together in graph.sets():
+        left = dict.fromkeys(together)  # in order
+        while left:
+            keeper = next(iter(left))
+            del left[keeper]
+            taken = _copies_around(graph, keeper, left, scores, least_score)
+            for number in taken:
+                del left[number]
+            if taken:
+                members[keeper] = list(taken.values())
+    return _with_same_bytes(members, pictures)
 
 
-def _keeping_order(pictures: pa.Table, keep: KeepPolicy) -> NDArray[np.int64]:
-    """The rows of `pictures`, those most worth keeping first: int64 [pictures]."""
-    if keep not in _ORDERS:
-        raise UsageError(f"--keep is {keep!r}; it must be one of {', '.join(KEEP_POLICIES)}")
-    width, height = (pc.cast(pictures.column(name), pa.int64()) for name in ("width", "height"))
-    table = pictures.append_column("pixels", pc.multiply(width, height))
-    # A picture of unknown age comes last: nulls are placed at the end.
-    order: NDArray[np.uint64] = pc.sort_indices(table, sort_keys=_ORDERS[keep]).to_numpy()
-    return order.astype(np.int64)
+def _copies_around(
+    graph: CopyGraph, keeper: int, left: Mapping[int, None], scores: Scores, least_score: float
+) -> dict[int, Duplicate]:
+    """The copies of a picture among those that are left, and their copies."""
+    found = {
+        link.other: Duplicate(
+            picture=link.other,
+            score=link.score,
+            kind=link.kind,
+            is_direct=True,
+            proof=link.proof,
+            agreement=link.agreement,
+            change=link.change,
+            via=keeper,
+        )
+        for link in graph.links(keeper)
+        if link.other in left
+    }
+    direct = sorted(found, key=lambda one: int(graph.rank[one]))
+    for number in direct:
+        for link in graph.links(number):
+            if link.other == keeper or link.other in found or link.other not in left:
+                continue
+            score = scores.get((keeper, link.other))
+            if score is None or score < least_score:
+                continue
+            by_way = found[number]
+            found[link.other] = Duplicate(
+                picture=link.other,
+                score=score,
+                kind="near" if by_way.kind == link.kind == "near" else "transformed",
+                is_direct=False,
+                proof="score" if "score" in (by_way.proof, link.proof) else "pictures",
+                agreement=link.agreement,
+                change=link.change,
+                via=number,
+            )
+    return found
 
 
-def _same_content(
-    pictures: pa.Table, order: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], dict[int, list[int]]]:
-    """The first row of each distinct content, in `order`; and the rows that copy it, by that row."""
-    leader_of: dict[str, int] = {}
-    copies: dict[int, list[int]] = {}
-    hashes = pictures.column("content_hash").to_pylist()
-    for row in order.tolist():
-        leader = leader_of.setdefault(hashes[row], row)
-        if leader != row:
-            copies.setdefault(leader, []).append(row)
-    return np.fromiter(leader_of.values(), np.int64, len(leader_of)), copies
-
-
-def _nearest_kept(
-    units: NDArray[np.float32], threshold: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The kept row each row belongs to, and its cosine to it; a kept row belongs to itself.
+def leak_groups(
+    graph: CopyGraph, pictures: DistinctPictures, is_kept_side: NDArray[np.bool_]
+) -> list[DuplicateGroup]:
+    """Groups across two sides: each picture of the one with its copies on the other, each of these once.
 
     Args:
-        units: float32 [n, dim] of length one, those most worth keeping first.
-        threshold: the least cosine.
+        graph: of copies across the sides.
+        pictures: their rows.
+        is_kept_side: bool [distinct].
     """
-    count = len(units)
-    kept = np.arange(count)
-    best = np.full(count, -np.inf, np.float32)
-    for start in range(0, count, BLOCK):
-        block = units[start : start + BLOCK] @ units[start:].T
-        for row, scores in enumerate(block, start=start):
-            if kept[row] != row:
+    members: dict[int, list[Duplicate]] = {}
+    for together in graph.sets():
+        for number in together:
+            if is_kept_side[number]:
                 continue
-            later = scores[row - start + 1 :]
-            close = row + 1 + np.flatnonzero((later >= threshold) & (later > best[row + 1 :]))
-            kept[close] = row
-            best[close] = scores[close - start]
-    return kept, np.minimum(best, np.float32(1))
+            best = min(
+                graph.links(number),
+                key=lambda link: (-(link.agreement or 0), -link.score, int(graph.rank[link.other])),
+            )
+            members.setdefault(best.other, []).append(
+                Duplicate(
+                    picture=number,
+                    score=best.score,
+                    kind=best.kind,
+                    is_direct=True,
+                    proof=best.proof,
+                    agreement=best.agreement,
+                    change=best.change,
+                    via=best.other,
+                )
+            )
+    return _with_same_bytes(members, pictures, across=is_kept_side)
 
 
-def groups_table(
-    groups: list[DuplicateGroup], pictures: pa.Table, space: VectorSpace, *, threshold: float
-) -> pa.Table:
-    """groups.parquet: one row a member, the kept one first in each group.
-
-    Columns: `group` int64, `uri`, `keep` bool, `score` float32 (cosine to the kept picture),
-    `kind` ("kept", "exact" or "near"), `content_hash`, `bytes`, `modified`, `width`, `height`.
-    """
-    rows: list[int] = []
-    numbers: list[int] = []
-    scores: list[float] = []
-    kinds: list[str] = []
-    for number, group in enumerate(groups):
-        kept = (group.keep, 1.0, "kept")
-        others = [(one.picture, one.score, one.kind) for one in group.duplicates]
-        for row, score, kind in (kept, *others):
-            numbers.append(number)
-            rows.append(row)
-            scores.append(score)
-            kinds.append(kind)
-    facts = ["content_hash", "bytes", "modified", "width", "height"]
-    chosen = pictures.take(pa.array(rows, pa.int64()))
-    columns = {
-        "group": pa.array(numbers, pa.int64()),
-        "uri": chosen.column("uri"),
-        "keep": pa.array([kind == "kept" for kind in kinds], pa.bool_()),
-        "score": pa.array(scores, pa.float32()),
-        "kind": pa.array(kinds, pa.string()),
-        **{name: chosen.column(name) for name in facts},
-    }
-    metadata = {
-        "lookalike.vector_space": space.model_dump_json(),
-        "lookalike.threshold": repr(threshold),
-    }
-    return pa.table(columns).replace_schema_metadata(metadata)
-
-
-def encode_groups(table: pa.Table) -> pa.Buffer:
-    """The bytes of groups.parquet."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+def _with_same_bytes(
+    members: Mapping[int, list[Duplicate]],
+    pictures: DistinctPictures,
+    *,
+    across: NDArray[np.bool_] | None = None,
+) -> list[DuplicateGroup]:
+    """The groups by rows, with the rows that have the bytes of a member; and groups of such alone."""
+    copies = pictures.copies()
+    keepers = set(members)
+    if across is None:
+        in_groups = {one.picture for found in members.values() for one in found}
+        keepers |= set(copies) - in_groups
+    groups = []
+    for keeper in sorted(keepers):
+        row = int(pictures.leaders[keeper])
+        duplicates = []
+        if across is None:
+            same = copies.get(keeper, ())
+            duplicates = [
+                Duplicate(one, 1.0, "exact", True, "bytes", None, "", row) for one in same
+            ]
+        for one in members.get(keeper, ()):
+            via = int(pictures.leaders[one.via])
+            rows = [int(pictures.leaders[one.picture]), *copies.get(one.picture, ())]
+            duplicates += [replace(one, picture=number, via=via) for number in rows]
+        duplicates.sort(key=lambda one: (not one.is_direct, -one.score, one.picture))
+        groups.append(DuplicateGroup(row, tuple(duplicates)))
+    return groups

@@ -26,7 +26,7 @@ class PictureCard:
     uri: str
     thumbnail: str | None
     caption: str
-    role: Literal["query", "kept", "exact", "near", "neighbor"] = "neighbor"
+    role: Literal["query", "kept", "exact", "near", "transformed", "neighbor"] = "neighbor"
 
     @property
     def name(self) -> str:
@@ -61,10 +61,22 @@ class Section:
     table: Sequence[Sequence[str]] = ()
 
 
-def render_report(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """The page: its title, a table of facts, and the sections; nothing on it is loaded from outside."""
+def render_report(
+    title: str,
+    facts: Mapping[str, str],
+    sections: Sequence[Section],
+    pages: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The page: its title, a table of facts, and the sections; nothing on it is loaded from outside.
+
+    Args:
+        title: of the page.
+        facts: by their names.
+        sections: in order.
+        pages: what to call each of several pages, and its file; no file for this one.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(title=title, facts=facts, sections=sections)
+    return template.render(title=title, facts=facts, sections=sections, pages=pages)

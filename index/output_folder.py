@@ -18,7 +18,9 @@ EMBEDDINGS = "embeddings"
 FAILURES = "failures"
 INDEX = "index"
 DUPLICATES = "duplicates"
-ARTIFACTS = (EMBEDDINGS, FAILURES, INDEX, DUPLICATES, MANIFEST)
+LEAKS = "leaks"
+APPLIED = "applied"
+ARTIFACTS = (EMBEDDINGS, FAILURES, INDEX, DUPLICATES, LEAKS, APPLIED, MANIFEST)
 
 
 def variant_partition(variant: str) -> str:

@@ -22,11 +22,16 @@ JOBS: Final = {
     "index": ("pipelines.build_index:BuildIndex", "embeddings -> a nearest-neighbor index"),
     "search": ("pipelines.search_images:SearchImages", "a picture -> the most similar ones"),
     "dedup": ("pipelines.find_duplicates:FindDuplicates", "embeddings -> groups of duplicates"),
+    "apply": (
+        "pipelines.apply_groups:ApplyGroups",
+        "the pictures to keep -> a folder of their own",
+    ),
     "variants": ("pipelines.list_variants:ListVariants", "the catalogue of modules"),
     "demo": ("pipelines.run_demo:RunDemo", "all of it, on pictures drawn on the spot"),
 }
 EXIT_CODES: Final = (
-    "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed"
+    "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed, 4 copies "
+    "found with --check"
 )
 INTERRUPTED: Final = 130  # as shells count: 128 + SIGINT
 

@@ -19,6 +19,7 @@ from index.output_folder import (
     EMBEDDINGS,
     FAILURES,
     INDEX,
+    LEAKS,
     OutputFolder,
     variant_partition,
 )
@@ -129,7 +130,7 @@ class EmbedImages(ModuleFlags):
                 self.inputs if self.update or not earlier.published else earlier.published.inputs
             )
             manifest = self._describe(variants, inputs, listing, work, complete, attempt)
-            stale = (INDEX, DUPLICATES) if self.overwrite else ()
+            stale = (INDEX, DUPLICATES, LEAKS) if self.overwrite else ()
             publication = Publication(manifest=manifest, command=self._command, stale=stale)
             publish_embeddings(output, publication)
         return self._report(manifest, modules, self._changes(listing, work, chunks), output)

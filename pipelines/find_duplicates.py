@@ -1,147 +1,267 @@
-"""JOB embeddings -> duplicate groups and a report; nothing is ever deleted.
+"""JOB embeddings -> groups of copies, with the evidence for each; nothing is ever deleted.
 
 lookalike dedup out --variant mobilenet_v2_100_224
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.duplicate_groups import (
-    KEEP_POLICIES,
-    DuplicateGroup,
-    KeepPolicy,
-    encode_groups,
-    find_duplicate_groups,
-    groups_table,
-)
-from index.manifest import DuplicatesManifest
-from index.output_folder import DUPLICATES, OutputFolder, variant_partition
+from index.duplicates_report import copy_facts, duplicates_pages
+from index.embedding_dataset import EmbeddingDataset
+from index.errors import UsageError
+from index.groups_table import encode_groups, groups_table, removal_lists
+from index.keep_policy import KEEP_POLICIES, SHARPEST, check_policy
+from index.manifest import CopySettings, DuplicatesManifest
+from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partition
 from index.output_lock import only_writer
-from index.publishing import replacing, settle_embeddings
+from index.publishing import UNFINISHED, replacing, settle_embeddings
+from index.score_histogram import draw_score_histogram
 from index.stored_file import StoredFile
-from pipelines.job import JobReport, above_zero, flag
+from pipelines.job import COPIES_FOUND, DONE, JobReport, above_zero, flag, memory_size
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.embedding_dataset import EmbeddingDataset
-    from index.html_report import PictureRow
+    from index.copy_search import ComparedPictures, CopySearch
 
-SHOWN_GROUPS: Final = 300
-SHOWN_MEMBERS: Final = 24
+PRECISION: Final = 0.99
+WORK: Final = "work"  # of workers, below what is not published yet
+FLOAT_BYTES: Final = 4
+# How many pairs of a picture are looked at, from which cosine on, among how many that are kept.
+USUAL: Final = (3, 0.55, 8)
+THOROUGH: Final = (10, 0.4, 24)
 
 
 @dataclass(frozen=True)
 class FindDuplicates:
-    """Group exact and near duplicates, and say which of each group to keep. Deletes nothing."""
+    """Group copies, say which of each group to keep, and show the evidence. Deletes nothing.
+
+    Pairs of like embeddings are found, and their pictures laid on each other: what shows the same,
+    wholly or the one within the other, is a copy. Flags that are not listed here go to Apache Beam,
+    whose workers then compare: --direct_num_workers 2 --direct_running_mode multi_processing, ...
+    """
 
     output: str = flag("a folder that `lookalike embed` made", positional=True, metavar="OUT")
     variant: str | None = flag(
         "whose embeddings; may be left out where there is one", default=None, metavar="NAME"
     )
-    threshold: float = flag(
-        "the least cosine of a near duplicate to the picture kept",
-        default=0.9,
+    thorough: bool = flag("look at more pairs, and at less alike ones", default=False)
+    by_score: bool = flag("look at no picture: the score of the embeddings decides", default=False)
+    precision: float | None = flag(
+        "the share of copies among pairs that the score decides, from which its threshold is chosen; "
+        f"{PRECISION} if not given",
+        default=None,
+        parse=above_zero,
+        metavar="SHARE",
+    )
+    threshold: float | None = flag(
+        "the cosine from which the score decides for a copy, chosen by yourself",
+        default=None,
         parse=above_zero,
         metavar="COSINE",
     )
-    keep: KeepPolicy = flag("which of a group", default="largest", choices=KEEP_POLICIES)
+    keep: str = flag(
+        f"which of a group: {', '.join(KEEP_POLICIES)}, or a column of the embeddings, whose greatest "
+        "value is kept (its least with COLUMN:ascending)",
+        default="largest",
+        metavar="POLICY",
+    )
+    prefer: tuple[str, ...] = flag(
+        "pictures to keep before others, such as 'train/**'; the first pattern before the next",
+        default=(),
+        many=True,
+        metavar="PATTERN",
+    )
+    between: tuple[str, ...] = flag(
+        "two patterns, such as 'train/**' 'test/**': find pictures of the second that are copies of "
+        "some of the first, and nothing else",
+        default=(),
+        many=True,
+        metavar="PATTERN",
+    )
+    against: str | None = flag(
+        "another output: find pictures that are copies of some of its",
+        default=None,
+        metavar="OTHER",
+    )
+    remove_transitive: bool = flag("propose copies of copies for removal, too", default=False)
+    max_memory: int = flag(
+        "what the vectors may take, such as 4GB; above that, pairs are found by an index",
+        default=1 << 30,
+        parse=memory_size,
+        metavar="SIZE",
+    )
+    check: bool = flag(f"exit with {COPIES_FOUND} where copies were found", default=False)
     overwrite: bool = flag("replace finished groups", default=False)
+    beam_args: tuple[str, ...] = ()
 
     def run(self) -> JobReport:
-        """Write groups.parquet and report.html beside the old ones, then rename into place."""
-        from index.embedding_dataset import EmbeddingDataset
+        """Write groups, lists and pages beside the old ones, then rename into place."""
+        from pipelines.compared_pictures import compare_across, compare_within
         from pipelines.start_beam import start_beam
         from transforms.variants import stored_name
 
-        start_beam()  # its filesystems read pictures for the report
+        settings = self._settings()
+        options = start_beam(self.beam_args)  # its filesystems read pictures
         output = OutputFolder.at(self.output)
         with only_writer(output):
             settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
-            groups, variant = output.folder(DUPLICATES), dataset.space.variant
-            with replacing(groups, variant, overwrite=self.overwrite) as folder:
-                manifest = self._write(dataset, folder)
-        made = output.folder(DUPLICATES, variant_partition(variant))
-        copies = manifest.exact_duplicates + manifest.near_duplicates
-        return JobReport(
-            {
-                "pictures": f"{manifest.pictures:,}",
-                "groups": f"{manifest.groups:,}, with {copies:,} pictures beside the kept ones",
-                "exact duplicates": f"{manifest.exact_duplicates:,}",
-                "near duplicates": f"{manifest.near_duplicates:,} (cosine >= {self.threshold})",
-                "kept": f"the {self.keep} of each group; no picture was touched",
-                "groups file": made.path(manifest.groups_file.name),
-                "report": made.path(manifest.report_file.name),
-            }
+            check_policy(self.keep, dataset.pictures(parts=()).drop(["part", "row"]).column_names)
+            if self.against is None:
+                compared = compare_within(dataset, self.between, self.prefer)
+            else:
+                other = EmbeddingDataset.open(self.against, dataset.space.variant)
+                compared = compare_across(other, dataset, self.prefer)
+            kind = DUPLICATES if compared.sides is None else LEAKS
+            parent = output.folder(kind)
+            with replacing(parent, dataset.space.variant, overwrite=self.overwrite) as made:
+                search = self._search(compared, settings, options, parent.folder(UNFINISHED, WORK))
+                manifest = self._write(dataset, compared, search, settings, made)
+        place = output.folder(kind, variant_partition(dataset.space.variant))
+        return self._report(manifest, place)
+
+    def _settings(self) -> CopySettings:
+        if self.thorough and self.by_score:
+            raise UsageError("--thorough looks at more pictures, --by-score at none; choose one")
+        if self.keep == SHARPEST and self.by_score:
+            raise UsageError(f"--keep {SHARPEST} must look at pictures, and --by-score does not")
+        if self.between and self.against is not None:
+            raise UsageError("--between is about this output alone, --against another; choose one")
+        if self.threshold is not None and self.precision is not None:
+            raise UsageError("--precision chooses a threshold, and --threshold is one; choose one")
+        looks, least_score, neighbors = THOROUGH if self.thorough else USUAL
+        precision = PRECISION if self.precision is None else self.precision
+        return CopySettings(
+            precision=None if self.threshold is not None else precision,
+            threshold=self.threshold,
+            looks=0 if self.by_score else looks,
+            least_score=min(least_score, self.threshold or 1),
+            neighbors=neighbors,
+            keep=self.keep,
+            prefer=self.prefer,
+            remove_transitive=self.remove_transitive,
         )
 
-    def _write(self, dataset: EmbeddingDataset, folder: OutputFolder) -> DuplicatesManifest:
-        pictures = dataset.pictures()
-        groups = find_duplicate_groups(
-            pictures, dataset.vectors(), threshold=self.threshold, keep=self.keep
+    def _search(
+        self,
+        compared: ComparedPictures,
+        settings: CopySettings,
+        options: PipelineOptions,
+        folder: OutputFolder,
+    ) -> CopySearch:
+        from index.copy_search import find_duplicate_groups
+        from pipelines.copy_work import BeamWorkers, OwnCores
+        from transforms.compared_pictures import PictureComparer
+        from transforms.read_bytes import read_bytes
+        from transforms.work_threads import usable_cores, work_threads
+
+        cores = usable_cores()
+        comparer = PictureComparer(read_bytes, work_threads(cores))
+        work = OwnCores(comparer, cores)
+        if self.beam_args:
+            work = BeamWorkers(comparer, cores, options=options, work=folder)
+        dim = compared.datasets[0].space.num_features
+        fits = len(compared.rows) * dim * FLOAT_BYTES <= self.max_memory
+
+        def index_folder() -> str:
+            return _index_of(compared.datasets[0], self.max_memory, folder.folder("index"))
+
+        return find_duplicate_groups(compared, settings, work, None if fits else index_folder)
+
+    def _write(
+        self,
+        dataset: EmbeddingDataset,
+        compared: ComparedPictures,
+        search: CopySearch,
+        settings: CopySettings,
+        folder: OutputFolder,
+    ) -> DuplicatesManifest:
+        from pipelines.load_thumbnails import load_thumbnail
+
+        pictures, evidence = compared.pictures, search.evidence
+        table = groups_table(
+            search.groups, pictures, dataset.space, remove_transitive=settings.remove_transitive
         )
-        table = groups_table(groups, pictures, dataset.space, threshold=self.threshold)
-        data = encode_groups(table)
-        page = self._page(groups, pictures, dataset.space.variant).encode()
-        kinds = [duplicate.kind for group in groups for duplicate in group.duplicates]
-        manifest = DuplicatesManifest(
-            space=dataset.space,
-            embeddings=dataset.record.digest,
-            threshold=self.threshold,
-            keep=self.keep,
-            pictures=len(dataset),
-            groups=len(groups),
-            exact_duplicates=kinds.count("exact"),
-            near_duplicates=kinds.count("near"),
-            groups_file=StoredFile.of("groups.parquet", data, rows=table.num_rows),
-            report_file=StoredFile.of("report.html", page),
-        )
-        folder.write("groups.parquet", data)
-        folder.write("report.html", page)
+        ours = pictures if self.against is None else pictures.slice(len(compared.datasets[0]))
+        to_remove, kept = removal_lists(table, ours.column("uri"))
+        looked = Counter(look.verdict for look in evidence.seen.values())
+        strangers = search.distribution
+        files = {
+            "groups.parquet": encode_groups(table),
+            "to_remove.txt": to_remove,
+            "kept.txt": kept,
+        }
+        stored = {
+            name: StoredFile.of(name, data, rows=len(table) if name == "groups.parquet" else None)
+            for name, data in files.items()
+        }
+        for name, data in files.items():
+            folder.write(name, data)
+        facts = {
+            "settings": settings,
+            "space": dataset.space,
+            "embeddings": tuple(one.record.digest for one in compared.datasets),
+            "between": compared.between,
+            "threshold": evidence.threshold,
+            "strangers": strangers and (strangers.median, strangers.start, strangers.decay),
+            "join": search.join,
+            "pictures": len(pictures),
+            "pairs": len(evidence.pairs),
+            "looked_at": dict(looked),
+            "groups": len(search.groups),
+            "members": dict(
+                Counter(one.kind for group in search.groups for one in group.duplicates)
+            ),
+            "removed": to_remove.count(b"\n"),
+            "groups_file": stored["groups.parquet"],
+            "to_remove_file": stored["to_remove.txt"],
+            "kept_file": stored["kept.txt"],
+        }
+        manifest = DuplicatesManifest(**facts, report_files=())
+        title = "Copies across two sides" if compared.between else "Duplicate pictures"
+        pages = []
+        for name, page in duplicates_pages(
+            title,
+            search.groups,
+            pictures,
+            copy_facts(manifest),
+            draw_score_histogram(evidence),
+            load_thumbnail,
+        ):
+            data = page.encode()
+            folder.write(name, data)
+            pages.append(StoredFile.of(name, data))
+        manifest = manifest.model_copy(update={"report_files": tuple(pages)})
         manifest.write(folder)
         return manifest
 
-    def _page(self, groups: list[DuplicateGroup], pictures: pa.Table, variant: str) -> str:
-        """The report: the groups, those with the least alike members first."""
-        from index.html_report import Section, render_report
-
-        doubtful_first = sorted(groups, key=lambda group: group.duplicates[-1].score)
-        shown = doubtful_first[:SHOWN_GROUPS]
-        note = (
-            "The framed picture of each group is the one to keep; under each other stands its cosine "
-            "to it. Groups with the least alike member come first."
-        )
-        if len(groups) > len(shown):
-            note += f" {len(shown)} of {len(groups):,} groups are shown; groups.parquet has all."
-        copies = sum(len(group.duplicates) for group in groups)
-        facts = {
-            "pictures": f"{pictures.num_rows:,}",
-            "groups": f"{len(groups):,}",
-            "pictures beside the kept ones": f"{copies:,}",
-            "variant": variant,
-            "threshold": f"cosine of at least {self.threshold}",
-            "kept": f"the {self.keep} of each group",
-        }
-        rows = [_group_row(group, pictures) for group in shown]
-        heading = "Groups" if groups else "No duplicates found"
-        return render_report("Duplicate pictures", facts, [Section(heading, note, rows)])
+    def _report(self, manifest: DuplicatesManifest, made: OutputFolder) -> JobReport:
+        facts = copy_facts(manifest)
+        facts["report"] = made.path("report.html")
+        facts["to remove"] = made.path("to_remove.txt")
+        found = self.check and manifest.removed > 0
+        return JobReport(facts, COPIES_FOUND if found else DONE)
 
 
-def _group_row(group: DuplicateGroup, pictures: pa.Table) -> PictureRow:
-    from index.html_report import PictureCard, PictureRow
-    from pipelines.load_thumbnails import load_thumbnail
+def _index_of(dataset: EmbeddingDataset, max_bytes: int, work: OutputFolder) -> str:
+    """The folder of an index of a data set: the standing one where it has these rows, else a new one."""
+    from index.builder import IndexOptions, build_index
+    from index.errors import ArtifactError
+    from index.manifest import IndexManifest
+    from index.output_folder import INDEX
+    from pipelines.copy_work import tell
 
-    uris = pictures.column("uri")
-    kept = uris[group.keep].as_py()
-    cards = [PictureCard(kept, load_thumbnail(kept), "keep", "kept")]
-    for duplicate in group.duplicates[:SHOWN_MEMBERS]:
-        uri = uris[duplicate.picture].as_py()
-        exact = duplicate.kind == "exact"
-        caption = "exact copy" if exact else f"{duplicate.score:.4f}"
-        cards.append(PictureCard(uri, load_thumbnail(uri), caption, duplicate.kind))
-    hidden = len(group.duplicates) - SHOWN_MEMBERS
-    more = f" ({hidden} more in groups.parquet)" if hidden > 0 else ""
-    return PictureRow(f"{len(group.duplicates) + 1} pictures{more}", cards)
+    root, _, partition = dataset.folder.root.rpartition("/")
+    standing = OutputFolder.at(root).folder("..", INDEX, partition)
+    try:
+        if IndexManifest.read(standing).embeddings == dataset.record.digest:
+            return standing.root
+    except ArtifactError:
+        pass
+    tell("there is no index of these embeddings; making one to compare with")
+    build_index(dataset, work, IndexOptions(max_bytes=max_bytes, told=tell))
+    return work.root

@@ -13,6 +13,7 @@ DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 TOO_MANY_FAILURES: Final = 3
+COPIES_FOUND: Final = 4
 MOST_THREADS: Final = 1024
 
 
@@ -22,7 +23,7 @@ class JobReport:
 
     Attributes:
         facts: what to tell the user, by its name.
-        exit_code: 0 done, 3 finished but over the failure rate.
+        exit_code: 0 done, 3 finished but over the failure rate, 4 copies found where none should be.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)

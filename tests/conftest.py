@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from index.embedding_dataset import PICTURE_SCHEMA, EmbeddingDataset, encode_part
 from index.manifest import EmbeddingsManifest, VariantRecord
@@ -175,3 +175,24 @@ def rgbx(pixels) -> np.ndarray:
     rgb = np.asarray(pixels)
     unused = np.full((*rgb.shape[:2], 1), 77, np.uint8)
     return np.concatenate([rgb, unused], axis=2)
+
+
+def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture with things to recognize: shapes and strokes, others for every seed; width, height."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(60, 200, (6, 8, 3), np.uint8)
+    image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    for _ in range(60):
+        x, y = rng.uniform(-10, size[0]), rng.uniform(-10, size[1])
+        wide, high = rng.uniform(6, 46, 2)
+        color = tuple(int(one) for one in rng.integers(0, 256, 3))
+        shape = (draw.ellipse, draw.rectangle, draw.line)[int(rng.integers(3))]
+        shape((x, y, x + wide, y + high), fill=color, width=int(rng.integers(2, 6)))
+    return image
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **how: int) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **how)
+    return stream.getvalue()

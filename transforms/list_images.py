@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from index.errors import NoPictures, UsageError
@@ -23,6 +22,7 @@ from transforms.local_files import (
     local_file,
     local_files_below,
 )
+from transforms.path_patterns import compile_pattern, expand_stars
 from transforms.read_bytes import read_bytes
 
 LIST_SUFFIXES: Final = (".txt", ".list")
@@ -104,11 +104,7 @@ def _match_local_pattern(
         return
     below = pattern[len(folder.rstrip("/")) + 1 :]
     max_depth = None if "**" in below else below.count("/")
-    try:
-        translated = map(FileSystem.translate_pattern, _expand_stars(pattern))
-        expressions = [re.compile(one) for one in translated]
-    except re.error as error:
-        raise UsageError(f"{pattern!r} is not a pattern: {error}") from error
+    expressions = compile_pattern(pattern)
     for path, entry in local_files_below(folder, hidden=True, max_depth=max_depth, apart_from=own):
         is_folder = isinstance(entry, Failure) and entry.error == UNREADABLE_FOLDER
         if is_folder or any(expression.match(path) for expression in expressions):
@@ -116,7 +112,7 @@ def _match_local_pattern(
 
 
 def _match_remote(location: str) -> Iterator[FileReference]:
-    patterns = _expand_stars(location)
+    patterns = expand_stars(location)
     found = _remote_files(patterns)
     if not found and not _GLOB.search(location):
         found = _remote_files([location.rstrip("/") + "/**"])
@@ -134,20 +130,6 @@ def _remote_files(patterns: list[str]) -> list[FileMetadata]:
             "'apache-beam[gcp]'`, s3:// 'apache-beam[aws]', both credentials; nothing else is read)"
         ) from error
     return [file for result in results for file in result.metadata_list]
-
-
-def _expand_stars(pattern: str) -> list[str]:
-    """The pattern with each `/**/` also as `/`: to Beam, `**` stands for at least one folder.
-
-    >>> _expand_stars("/a/**/*.jpg")
-    ['/a/**/*.jpg', '/a/*.jpg']
-    """
-    pieces = re.sub(r"(/\*\*)+/", "/**/", pattern).split("/**/")
-    joints = product(("/**/", "/"), repeat=len(pieces) - 1)
-    return [
-        pieces[0] + "".join(joint + piece for joint, piece in zip(choice, pieces[1:], strict=True))
-        for choice in joints
-    ]
 
 
 def _absolute(name: str) -> str:

@@ -1,0 +1,267 @@
+"""Pictures -> what is known of the pairs that may be copies, and the groups that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from index.compared_vectors import ComparedVectors
+from index.copy_evidence import CopyEvidence, Look
+from index.distinct_pictures import DistinctPictures
+from index.duplicate_groups import CopyGraph, DuplicateGroup, leak_groups, star_groups
+from index.embedding_dataset import EmbeddingDataset
+from index.keep_policy import SHARPEST, keeping_order
+from index.manifest import CopySettings
+from index.pair_join import ExactJoin, IndexJoin, PairJoin
+from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
+from index.similar_pairs import SimilarPairs
+
+FEW_PICTURES_THRESHOLD: Final = 0.9  # where too few pictures tell how alike strangers are
+CROWD: Final = 4  # strangers among a picture's pairs, in times of the pairs that are kept
+
+UriPair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ComparedPictures:
+    """What is compared.
+
+    Attributes:
+        pictures: one row a picture, of one or two data sets.
+        datasets: that have them.
+        rows: int64 [pictures], the row of each among those of the data sets.
+        sides: int8 [pictures], 0 (kept) or 1, where copies across two sides are looked for.
+        preferred: int8 [pictures], the lower the sooner one is kept; None for all alike.
+        between: what the two sides are called.
+    """
+
+    pictures: pa.Table
+    datasets: tuple[EmbeddingDataset, ...]
+    rows: NDArray[np.int64]
+    sides: NDArray[np.int8] | None
+    preferred: NDArray[np.int8] | None
+    between: tuple[str, ...] = ()
+
+
+class CopyWork(Protocol):
+    """Who does the heavy work."""
+
+    def join(self, join: PairJoin, most: int) -> SimilarPairs:
+        """All pairs that a join finds, the `most` best of every picture."""
+        ...
+
+    def look(self, pairs: Sequence[UriPair]) -> Sequence[Look]:
+        """What laying pictures on each other shows."""
+        ...
+
+    def sharpness(self, uris: Sequence[str]) -> Sequence[float | None]:
+        """How sharp pictures are; None for those that cannot be read."""
+        ...
+
+    def looking_s(self, uris: Sequence[str], pairs: int) -> float:
+        """About how long looking at so many pairs of some pictures takes, in seconds."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """Say something to whoever waits."""
+        ...
+
+
+@dataclass(frozen=True)
+class CopySearch:
+    """What a search came to.
+
+    Attributes:
+        evidence: of pairs of distinct pictures.
+        distribution: of the scores of strangers; None where it could not be learnt.
+        groups: of rows of the pictures.
+        join: how pairs were found.
+    """
+
+    evidence: CopyEvidence
+    distribution: ScoreDistribution | None
+    groups: list[DuplicateGroup]
+    join: Literal["exact", "index"]
+
+
+def find_duplicate_groups(
+    compared: ComparedPictures,
+    settings: CopySettings,
+    work: CopyWork,
+    index_folder: Callable[[], str] | None = None,
+) -> CopySearch:
+    """Find the pairs that are alike, look at them, and group what are copies.
+
+    Args:
+        compared: the pictures.
+        settings: how to look.
+        work: who joins and looks.
+        index_folder: gives an index of the first data set; None where all vectors fit into memory.
+    """
+    pictures, sides = compared.pictures, compared.sides
+    order = keeping_order(pictures, settings.keep, preferred=compared.preferred)
+    distinct = DistinctPictures.of(pictures, order, sides)
+    leaders = distinct.leaders
+    own_sides = None if sides is None else sides[leaders]
+    vectors = ComparedVectors(compared.datasets, compared.rows[leaders], own_sides)
+    uris = pictures.column("uri").take(pa.array(leaders)).to_pylist()
+
+    distribution = None
+    if len(vectors):
+        distribution = ScoreDistribution.learn(sample_scores(vectors), vectors.pairs)
+    pairs = _join(vectors, settings, distribution, work, index_folder)
+    evidence = CopyEvidence(pairs, _threshold(settings, distribution, pairs))
+    if sides is not None:
+        evidence.add_identical(_same_bytes(pictures, leaders, own_sides))
+
+    def look(first: NDArray[np.int64], second: NDArray[np.int64]) -> Sequence[Look]:
+        both = zip(first.tolist(), second.tolist(), strict=True)
+        return work.look([(uris[one], uris[other]) for one, other in both])
+
+    if settings.looks:
+        _tell_looks(evidence, settings, uris, work)
+        evidence.look_in_rounds(len(vectors), settings.looks, look)
+
+    sharpness = None
+    if settings.keep == SHARPEST:
+        sharpness = _sharpness(pictures, distinct, evidence, uris, work)
+        order = keeping_order(
+            pictures, settings.keep, preferred=compared.preferred, sharpness=sharpness
+        )
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    rank = place[leaders]
+    graph = CopyGraph(evidence, len(vectors), rank)
+    if own_sides is not None:
+        groups = leak_groups(graph, distinct, own_sides == 0)
+    else:
+        best, others = graph.unlinked_to_best()
+        more = _scored(vectors, best, others)
+        unseen = evidence.add(more)
+        if settings.looks and len(unseen):
+            evidence.look(unseen, look)
+        graph = CopyGraph(evidence, len(vectors), rank)
+        keys = zip(best.tolist(), others.tolist(), strict=True)
+        scores = dict(zip(keys, _cosines(vectors, best, others).tolist(), strict=True))
+        groups = star_groups(graph, distinct, scores, least_score=_least_kinship(distribution))
+    kind: Literal["exact", "index"] = "exact" if index_folder is None else "index"
+    return CopySearch(evidence, distribution, groups, kind)
+
+
+def _join(
+    vectors: ComparedVectors,
+    settings: CopySettings,
+    distribution: ScoreDistribution | None,
+    work: CopyWork,
+    index_folder: Callable[[], str] | None,
+) -> SimilarPairs:
+    least = settings.least_score
+    if distribution is not None and len(vectors) > 1:
+        share = CROWD * settings.neighbors / len(vectors)
+        least = max(least, distribution.score_of_share(share))
+    if len(vectors) < 2:
+        return SimilarPairs.none()
+    join: PairJoin
+    if index_folder is None:
+        join = ExactJoin(vectors, least, settings.neighbors)
+    else:
+        work.tell("the vectors do not fit into --max-memory: pairs are found by an index")
+        join = IndexJoin(vectors, index_folder(), least, settings.neighbors)
+    seconds = _span(join.estimate_s())
+    work.tell(
+        f"{len(vectors):,} distinct pictures, {vectors.pairs:,} pairs to compare: about {seconds}"
+    )
+    return work.join(join, settings.neighbors)
+
+
+def _threshold(
+    settings: CopySettings, distribution: ScoreDistribution | None, pairs: SimilarPairs
+) -> float | None:
+    if settings.threshold is not None or settings.precision is None:
+        return settings.threshold
+    if distribution is None:
+        return FEW_PICTURES_THRESHOLD
+    return distribution.threshold(settings.precision, pairs.scores)
+
+
+def _least_kinship(distribution: ScoreDistribution | None) -> float:
+    """The cosine to the kept picture that a copy of a copy must have: few strangers do."""
+    if distribution is None:
+        return FEW_PICTURES_THRESHOLD
+    return distribution.score_of_share(STRANGERS)
+
+
+def _same_bytes(
+    pictures: pa.Table, leaders: NDArray[np.int64], sides: NDArray[np.int8] | None
+) -> SimilarPairs:
+    """The pairs of distinct pictures across sides that have the same content."""
+    hashes = pictures.column("content_hash").take(pa.array(leaders)).combine_chunks()
+    content = hashes.dictionary_encode().indices.to_numpy()
+    order = np.lexsort((sides, content)) if sides is not None else np.argsort(content)
+    twins = np.flatnonzero(content[order][1:] == content[order][:-1])
+    ones = np.ones(len(twins), np.float32)
+    return SimilarPairs.of(order[twins].astype(np.int64), order[twins + 1].astype(np.int64), ones)
+
+
+def _sharpness(
+    pictures: pa.Table,
+    distinct: DistinctPictures,
+    evidence: CopyEvidence,
+    uris: Sequence[str],
+    work: CopyWork,
+) -> NDArray[np.float32]:
+    """Of the pictures that have copies: float32 [pictures], NaN for all others."""
+    copies = evidence.pairs.take(evidence.are_copies())
+    numbers = np.unique(np.concatenate([copies.first, copies.second]))
+    found = work.sharpness([uris[number] for number in numbers.tolist()])
+    by_number = np.full(len(distinct), np.nan, np.float32)
+    by_number[numbers] = [np.nan if value is None else value for value in found]
+    return by_number[distinct.numbers]
+
+
+def _scored(
+    vectors: ComparedVectors, one: NDArray[np.int64], other: NDArray[np.int64]
+) -> SimilarPairs:
+    return SimilarPairs.of(one, other, _cosines(vectors, one, other))
+
+
+def _cosines(
+    vectors: ComparedVectors, one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Of pairs of numbers: float32 [pairs]."""
+    if not len(one):
+        return np.empty(0, np.float32)
+    products = np.einsum("ij,ij->i", vectors.units_at(one), vectors.units_at(other))
+    cosines: NDArray[np.float32] = np.minimum(products, np.float32(1))
+    return cosines
+
+
+def _tell_looks(
+    evidence: CopyEvidence, settings: CopySettings, uris: Sequence[str], work: CopyWork
+) -> None:
+    """Say how long looking will take, from a few pictures."""
+    involved = np.unique(np.concatenate([evidence.pairs.first, evidence.pairs.second]))
+    if not len(involved):
+        return
+    most = min(len(evidence.pairs), settings.looks * len(involved))
+    seconds = work.looking_s([uris[number] for number in involved.tolist()], most)
+    work.tell(
+        f"{len(evidence.pairs):,} pairs are alike; looking at {len(involved):,} pictures and at most "
+        f"{most:,} of the pairs: about {_span(seconds)} by the cores of this machine"
+    )
+
+
+def _span(seconds: float) -> str:
+    """A time in words.
+
+    >>> _span(0.2), _span(75), _span(9000)
+    ('1 s', '75 s', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,105 @@
+"""Pairs that may be copies -> a drawing: how many at each score, what they are, and the threshold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import numpy as np
+
+from index.copy_evidence import VERDICTS, CopyEvidence
+
+WIDTH, HEIGHT, LEGEND = 680, 330, 26
+LEFT, RIGHT, TOP, BOTTOM = 70, 660, 34, 280
+BARS: Final = 45
+COPY, OPEN, STRANGER = "#1a8f4c", "#c9a227", "#8a94a3"
+LEGEND_TEXT: Final = (
+    ("copies", COPY),
+    ("not looked at, or undecided", OPEN),
+    ("looked at, different", STRANGER),
+)
+_TEMPLATE: Final = Path(__file__).with_name("score_histogram.svg.jinja")
+
+
+@dataclass(frozen=True)
+class _Tick:
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class _Bar:
+    x: float
+    y: float
+    width: float
+    height: float
+    color: str
+    label: str
+
+
+def draw_score_histogram(evidence: CopyEvidence) -> str:
+    """SVG; empty where there are no pairs."""
+    scores = evidence.pairs.scores
+    if not len(scores):
+        return ""
+    low = min(math.floor(float(scores.min()) * 20) / 20, 0.95)
+    edges = np.linspace(low, 1, BARS + 1)
+    copies = evidence.are_copies()
+    different = evidence.verdicts == VERDICTS.index("different")
+    by_color = (
+        (COPY, "copies", copies),
+        (OPEN, "not looked at, or undecided", ~copies & ~different),
+        (STRANGER, "different", different & ~copies),
+    )
+    counts = [np.histogram(scores[mask], edges)[0] for _, _, mask in by_color]
+    highest = int(max(sum(counts).max(), 1))  # type: ignore[union-attr]
+    step = _step(highest)
+    top = math.ceil(highest / step) * step
+
+    def across(score: float) -> float:
+        return round(LEFT + (score - low) / (1 - low) * (RIGHT - LEFT), 1)
+
+    def up(count: float) -> float:
+        return round(BOTTOM - count / top * (BOTTOM - TOP), 1)
+
+    bars = []
+    for bin in range(BARS):
+        below = 0
+        for (color, name, _), found in zip(by_color, counts, strict=True):
+            count = int(found[bin])
+            if count:
+                x, y = across(edges[bin]), up(below + count)
+                label = f"{edges[bin]:.3f} to {edges[bin + 1]:.3f}: {count:,} {name}"
+                width = round(across(edges[bin + 1]) - x - 1, 1)
+                bars.append(_Bar(x, y, width, round(up(below) - y, 1), color, label))
+            below += count
+    tick = 0.05 if low >= 0.5 else 0.1
+    ticks = np.arange(math.ceil(low / tick - 1e-9), round(1 / tick) + 1) * tick
+    threshold = evidence.threshold
+    is_drawn = threshold is not None and threshold >= low
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=RIGHT,
+        top=TOP,
+        bottom=BOTTOM,
+        across=[_Tick(across(score), f"{score:.2f}") for score in ticks.tolist()],
+        up=[_Tick(up(count), f"{count:,}") for count in range(0, top + 1, step)],
+        bars=bars,
+        threshold=across(threshold) if is_drawn and threshold is not None else None,
+        threshold_label="" if threshold is None else f"{threshold:.3f}",
+        legend=LEGEND_TEXT,
+    )
+
+
+def _step(highest: int) -> int:
+    """Of an axis with about five ticks."""
+    power: int = 10 ** int(math.log10(max(highest / 5, 1)))
+    return next(factor * power for factor in (1, 2, 5, 10) if highest <= 5 * factor * power)

@@ -1,0 +1,108 @@
+"""JOB the pictures that dedup keeps -> a folder of their own; nothing is deleted, and all can be undone.
+
+lookalike apply out --to clean
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from index.embedding_dataset import EmbeddingDataset
+from index.errors import ArtifactDamaged, OutputMissing, UsageError
+from index.file_moves import How, carry_out, plan_moves, read_notes, take_back
+from index.manifest import DuplicatesManifest
+from index.output_folder import APPLIED, DUPLICATES, OutputFolder, variant_partition
+from index.output_lock import only_writer
+from pipelines.job import DONE, FAILED, JobReport, flag
+
+SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class ApplyGroups:
+    """Hard-link, or move, the pictures that `lookalike dedup` keeps into a new folder. Deletes nothing.
+
+    Without --do, it only says what it would do.
+    """
+
+    output: str = flag(
+        "a folder that `lookalike dedup` has worked on", positional=True, metavar="OUT"
+    )
+    to: str | None = flag("the new folder", default=None, metavar="FOLDER")
+    variant: str | None = flag(
+        "whose groups; may be left out where there is one", default=None, metavar="NAME"
+    )
+    how: How = flag(
+        "link gives each picture a second name, move another one",
+        default="link",
+        choices=("link", "move"),
+    )
+    do: bool = flag("do it", default=False)
+    undo: str | None = flag(
+        "take back what was done, by the file that was written then", default=None, metavar="FILE"
+    )
+
+    def run(self) -> JobReport:
+        """Plan, and with --do carry out; or undo."""
+        if (self.to is None) == (self.undo is None):
+            raise UsageError("name a new folder with --to, or an undo file with --undo")
+        output = OutputFolder.at(self.output)
+        with only_writer(output):
+            return self._undo(self.undo) if self.undo is not None else self._apply(output, self.to)
+
+    def _apply(self, output: OutputFolder, to: str | None) -> JobReport:
+        from transforms.variants import stored_name
+
+        dataset = EmbeddingDataset.open(output, stored_name(self.variant))
+        folder = output.folder(DUPLICATES, variant_partition(dataset.space.variant))
+        try:
+            manifest = DuplicatesManifest.read(folder)
+        except OutputMissing:
+            raise OutputMissing(
+                f"{output.root} holds no groups of variant {dataset.space.variant!r}; make them with: "
+                f"lookalike dedup {output.root} --variant {dataset.space.variant}"
+            ) from None
+        if manifest.embeddings != (dataset.record.digest,):
+            raise OutputMissing(
+                f"{output.root}: the embeddings are others than those that were compared "
+                f"({dataset.record.digest[:16]}… now, {manifest.embeddings[0][:16]}… then); run dedup "
+                "again with --overwrite"
+            )
+        kept = bytes(manifest.kept_file.read_from(folder)).decode().splitlines()
+        moves = plan_moves(kept, to or "", self.how)
+        facts = {
+            "pictures": f"{len(moves):,} to {self.how}, {manifest.removed:,} stay where they are",
+            "new folder": os.path.abspath(os.path.expanduser(to or "")),
+            "such as": "".join(f"\n  {move.source} -> {move.target}" for move in moves[:SHOWN]),
+        }
+        if not self.do:
+            return JobReport({**facts, "done": "nothing; pass --do to do it"})
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.jsonl"
+        notes = Path(output.path(APPLIED)) / name
+        notes.parent.mkdir(exist_ok=True)
+        with notes.open("x", encoding="utf-8") as stream:
+            done = carry_out(moves, stream)
+        verb = "linked" if self.how == "link" else "moved"
+        return JobReport({**facts, "done": f"{done:,} {verb}", "undo with": f"--undo {notes}"})
+
+    def _undo(self, place: str) -> JobReport:
+        try:
+            text = Path(place).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ArtifactDamaged(f"{place} is no undo file: {error}") from error
+        undone = 0
+        left = []
+        for move, reason in take_back(read_notes(text)):
+            if reason:
+                left.append(f"\n  {move.target}: {reason}")
+            else:
+                undone += 1
+        facts = {
+            "undone": f"{undone:,}",
+            "left as they are": f"{len(left):,}" + "".join(left[:SHOWN]),
+        }
+        return JobReport(facts, FAILED if left else DONE)

@@ -1,0 +1,337 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageOps
+
+from index.manifest import DuplicatesManifest
+from index.output_folder import OutputFolder
+from pipelines.command_line import main
+from tests.conftest import encoded, scene
+
+VARIANT = "v"
+
+
+def embed(folder: Path, out: Path, module: Path) -> None:
+    flags = ["--variants", f"{VARIANT}={module}", "--output", str(out)]
+    assert main(["embed", str(folder), *flags]) == 0
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory, tiny_tf2) -> Path:
+    """Eight scenes, of which four have copies; in two folders. With its embeddings in out."""
+    folder = tmp_path_factory.mktemp("copies")
+    for name in ("train", "test"):
+        (folder / "in" / name).mkdir(parents=True)
+    for seed in range(8):
+        (folder / "in/train" / f"{seed}.jpg").write_bytes(encoded(scene(seed), quality=92))
+    made = {
+        "0_same.jpg": encoded(scene(0), quality=92),
+        "0_small.jpg": encoded(scene(0).resize((200, 150))),
+        "1_gray.png": encoded(ImageOps.grayscale(scene(1)), "PNG"),
+        "2_mirrored.jpg": encoded(ImageOps.mirror(scene(2)), quality=60),
+        "3_turned.jpg": encoded(scene(3).rotate(180)),
+    }
+    for name, data in made.items():
+        (folder / "in/test" / name).write_bytes(data)
+    embed(folder / "in", folder / "out", tiny_tf2)
+    return folder
+
+
+@pytest.fixture
+def out(copies, tmp_path) -> Path:
+    return Path(shutil.copytree(copies / "out", tmp_path / "out"))
+
+
+def dedup(out: Path, *flags: str) -> int:
+    return main(["dedup", str(out), "--overwrite", *flags])
+
+
+def rows(out: Path, kind: str = "duplicates") -> list[dict]:
+    place = out / kind / f"variant={VARIANT}/groups.parquet"
+    return pq.ParquetFile(place).read().to_pylist()
+
+
+def found(out: Path, kind: str = "duplicates") -> dict[str, set[str]]:
+    """The kept picture's name -> its duplicates'."""
+    groups: dict[int, list[str]] = {}
+    for row in rows(out, kind):
+        groups.setdefault(row["group"], []).append(Path(row["uri"]).name)
+    return {names[0]: set(names[1:]) for names in groups.values()}
+
+
+def manifest(out: Path, kind: str = "duplicates") -> DuplicatesManifest:
+    return DuplicatesManifest.read(OutputFolder.at(out / kind / f"variant={VARIANT}"))
+
+
+GROUPS = {
+    "0.jpg": {"0_same.jpg", "0_small.jpg"},
+    "1.jpg": {"1_gray.png"},
+    "2.jpg": {"2_mirrored.jpg"},
+    "3.jpg": {"3_turned.jpg"},
+}
+
+
+def test_copies_are_grouped_with_their_evidence_and_nothing_is_touched(out, copies, capsys):
+    before = {path: path.read_bytes() for path in (copies / "in").rglob("*.*")}
+    assert dedup(out, "--prefer", "train/**") == 0
+    assert found(out) == GROUPS
+    by_name = {Path(row["uri"]).name: row for row in rows(out)}
+    assert by_name["0_same.jpg"]["kind"] == "exact"
+    assert by_name["0_same.jpg"]["proof"] == "bytes"
+    assert by_name["0_small.jpg"]["kind"] == "near"
+    assert by_name["2_mirrored.jpg"]["kind"] == "transformed"
+    assert by_name["2_mirrored.jpg"]["change"] == "mirrored"
+    assert by_name["3_turned.jpg"]["change"] == "turned 180°"
+    for name in ("0_small.jpg", "1_gray.png", "2_mirrored.jpg", "3_turned.jpg"):
+        row = by_name[name]
+        assert (row["proof"], row["evidence"], row["remove"]) == ("pictures", "direct", True)
+        assert row["agreement"] >= 0.75
+        assert row["copy_of"] == by_name[f"{name[0]}.jpg"]["uri"]
+    folder = out / f"duplicates/variant={VARIANT}"
+    removed = (folder / "to_remove.txt").read_text().splitlines()
+    kept = (folder / "kept.txt").read_text().splitlines()
+    assert {Path(uri).name for uri in removed} == set().union(*GROUPS.values())
+    assert sorted([*removed, *kept]) == sorted(map(str, before))
+    assert {path: path.read_bytes() for path in (copies / "in").rglob("*.*")} == before
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/jpeg") == 9
+    assert "<svg" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    said = capsys.readouterr()
+    assert "none was touched" in said.out
+    assert "pairs to compare: about" in said.err
+    assert "looking at" in said.err
+
+
+def test_the_whole_record_stands_in_the_manifest(out):
+    dedup(out, "--thorough", "--keep", "oldest")
+    record = manifest(out)
+    assert (record.settings.looks, record.settings.keep, record.settings.precision) == (
+        10,
+        "oldest",
+        0.99,
+    )
+    assert (record.pictures, record.groups, record.join) == (13, 4, "exact")
+    assert sum(record.members.values()) == 5
+    assert record.removed == 5
+    assert set(record.looked_at) <= {"same", "different", "undecided"}
+    assert record.looked_at["same"] >= 4
+
+
+def test_by_score_looks_at_no_picture(out, copies, monkeypatch):
+    from transforms import compared_pictures
+
+    monkeypatch.setattr(compared_pictures, "local_features", None)
+    assert dedup(out, "--by-score", "--threshold", "0.99999") == 0
+    assert {one["proof"] for one in rows(out)} <= {None, "bytes", "score"}
+    record = manifest(out)
+    assert (record.threshold, record.looked_at, record.settings.precision) == (0.99999, {}, None)
+
+
+def test_pictures_that_are_gone_leave_it_to_the_score(tmp_path, copies, tiny_tf2, capsys):
+    shutil.copytree(copies / "in", tmp_path / "in")
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    shutil.rmtree(tmp_path / "in")
+    assert dedup(tmp_path / "out", "--threshold", "1") == 0
+    assert {"0_same.jpg", "0.jpg"} in [
+        {keep, *others} for keep, others in found(tmp_path / "out").items()
+    ]
+    assert set(manifest(tmp_path / "out").looked_at) == {"unreadable"}
+    page = (tmp_path / f"out/duplicates/variant={VARIANT}/report.html").read_text()
+    assert "not readable now" in page
+
+
+@pytest.mark.slow
+def test_beams_workers_find_the_same(out):
+    dedup(out)
+    alone = rows(out)
+    assert dedup(out, "--direct_num_workers", "2", "--direct_running_mode", "multi_processing") == 0
+    assert rows(out) == alone
+
+
+def test_an_index_finds_the_same(out, capsys):
+    dedup(out)
+    exact = rows(out)
+    assert dedup(out, "--max-memory", "1KB") == 2  # no index fits either
+    assert "memory" in capsys.readouterr().err
+    assert main(["index", str(out)]) == 0
+    assert dedup(out, "--max-memory", "1KB") == 0
+    assert manifest(out).join == "index"
+    assert rows(out) == exact
+
+
+def test_finished_groups_are_replaced_only_when_asked(out, capsys):
+    assert dedup(out) == 0
+    assert main(["dedup", str(out)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_check_fails_where_there_are_copies(out, tmp_path, tiny_tf2):
+    assert dedup(out, "--check") == 4
+    (tmp_path / "in").mkdir()
+    for seed in range(5):
+        (tmp_path / "in" / f"{seed}.png").write_bytes(encoded(scene(seed + 20), "PNG"))
+    embed(tmp_path / "in", tmp_path / "other", tiny_tf2)
+    assert dedup(tmp_path / "other", "--check") == 0
+    assert rows(tmp_path / "other") == []
+    page = (tmp_path / f"other/duplicates/variant={VARIANT}/report.html").read_text()
+    assert "None found" in page
+
+
+def test_the_policy_and_the_preferred_folder_choose_what_is_kept(out):
+    dedup(out, "--keep", "biggest")
+    for row in rows(out):
+        sizes = [one["bytes"] for one in rows(out) if one["group"] == row["group"]]
+        assert not row["keep"] or row["bytes"] == max(sizes)
+    dedup(out, "--keep", "biggest", "--prefer", "train/**", "--overwrite")
+    assert found(out) == GROUPS
+    dedup(out, "--prefer", "test/**")
+    assert set(found(out)) & {"0_same.jpg", "0_small.jpg"}
+    dedup(out, "--keep", "sharpest")
+    assert "0_small.jpg" not in found(out)
+    dedup(out, "--keep", "bytes:ascending")
+    assert "0_small.jpg" in found(out)
+
+
+def test_copies_across_splits_are_reported_and_no_others(out, capsys):
+    assert dedup(out, "--between", "train/**", "test/**", "--check") == 4
+    assert found(out, "leaks") == GROUPS
+    assert {row["kind"] for row in rows(out, "leaks")} == {"kept", "exact", "near", "transformed"}
+    assert not (out / "duplicates").exists()
+    assert manifest(out, "leaks").between == ("train/**", "test/**")
+    assert dedup(out, "--between", "test/*_same.jpg", "train/**") == 0
+    assert found(out, "leaks") == {"0_same.jpg": {"0.jpg"}}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--between", "train/**"), "takes two"),
+        (("--between", "train/**", "no/**"), "matches none"),
+        (("--between", "**", "test/**"), "both patterns match"),
+        (("--between", "train/**", "test/**", "--against", "x"), "choose one"),
+        (("--thorough", "--by-score"), "choose one"),
+        (("--precision", "0.9", "--threshold", "0.9"), "choose one"),
+        (("--keep", "sharpest", "--by-score"), "sharpest"),
+        (("--keep", "newest"), "'newest'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(out, capsys, flags, said):
+    assert dedup(out, *flags) == 2
+    assert said in capsys.readouterr().err
+    assert not (out / "duplicates").exists()
+
+
+def test_pictures_of_another_output_are_found(out, tmp_path, tiny_tf2, tiny_hub, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/new.jpg").write_bytes(encoded(scene(40)))
+    (tmp_path / "in/known.jpg").write_bytes(encoded(scene(4).resize((240, 180))))
+    (tmp_path / "in/same.jpg").write_bytes(encoded(scene(5), quality=92))
+    embed(tmp_path / "in", tmp_path / "mine", tiny_tf2)
+    assert dedup(tmp_path / "mine", "--against", str(out)) == 0
+    assert found(tmp_path / "mine", "leaks") == {"4.jpg": {"known.jpg"}, "5.jpg": {"same.jpg"}}
+    folder = tmp_path / f"mine/leaks/variant={VARIANT}"
+    names = [Path(line).name for line in (folder / "to_remove.txt").read_text().split()]
+    assert names == ["known.jpg", "same.jpg"]
+    assert [Path(line).name for line in (folder / "kept.txt").read_text().split()] == ["new.jpg"]
+    embed(tmp_path / "in", tmp_path / "third", tiny_hub)
+    assert dedup(tmp_path / "third", "--against", str(out)) == 1
+    assert "query is of variant" in capsys.readouterr().err
+
+
+def test_an_empty_picture_set_has_no_groups(tmp_path, tiny_tf2):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (50, 50), "red").save(tmp_path / "in/one.png")
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    assert dedup(tmp_path / "out") == 0
+    assert rows(tmp_path / "out") == []
+
+
+def test_groups_do_not_depend_on_the_order_of_shards(out, copies):
+    dedup(out)
+    straight = rows(out)
+    place = out / "manifest.json"
+    from index.manifest import EmbeddingsManifest
+
+    folder = OutputFolder.at(out)
+    record = EmbeddingsManifest.read(folder)
+    [(name, one)] = record.variants.items()
+    table = pq.ParquetFile(out / f"embeddings/variant={name}/{one.parts[0].name}").read()
+    from index.embedding_dataset import PICTURE_SCHEMA, encode_part, store_part, vectors_of
+
+    turned = table.take(list(reversed(range(len(table)))))
+    parts = []
+    for number, start in enumerate(range(0, len(turned), 5)):
+        piece = turned.slice(start, 5)
+        data = encode_part(
+            piece.select(PICTURE_SCHEMA.names), vectors_of(piece.column("embedding")), one.space
+        )
+        parts.append(store_part(folder, name, f"part-{number:05}", data, rows=len(piece)))
+    changed = one.model_copy(update={"parts": tuple(parts)})
+    record.model_copy(update={"variants": {name: changed}}).write(folder)
+    assert place.exists()
+    dedup(out)
+    assert rows(out) == straight
+
+
+def apply(out: Path, *flags: str) -> int:
+    return main(["apply", str(out), *flags])
+
+
+def test_kept_pictures_are_linked_into_a_folder_when_asked_and_that_can_be_undone(
+    out, copies, tmp_path, capsys
+):
+    assert apply(out, "--to", str(tmp_path / "clean")) == 1
+    assert "lookalike dedup" in capsys.readouterr().err
+    dedup(out, "--prefer", "train/**")
+    clean = tmp_path / "clean"
+    before = sorted(str(path) for path in (copies / "in").rglob("*.*"))
+    assert apply(out, "--to", str(clean)) == 0
+    assert "pass --do" in capsys.readouterr().out
+    assert not clean.exists()
+    assert apply(out, "--to", str(clean), "--do") == 0
+    linked = sorted(path.name for path in clean.rglob("*.*"))
+    assert linked == [f"{seed}.jpg" for seed in range(8)]
+    assert os.path.samefile(clean / "0.jpg", copies / "in/train/0.jpg")
+    [notes] = (out / "applied").iterdir()
+    assert len([json.loads(line) for line in notes.read_text().splitlines()]) == 8
+    assert apply(out, "--undo", str(notes)) == 0
+    assert not [path for path in clean.rglob("*") if path.is_file()]
+    assert sorted(str(path) for path in (copies / "in").rglob("*.*")) == before
+
+
+def test_moving_moves_the_kept_and_leaves_the_others(tmp_path, copies, tiny_tf2):
+    shutil.copytree(copies / "in", tmp_path / "in")
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    dedup(tmp_path / "out", "--prefer", "train/**")
+    before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.*")}
+    assert apply(tmp_path / "out", "--to", str(tmp_path / "clean"), "--how", "move", "--do") == 0
+    left = {path.name for path in (tmp_path / "in").rglob("*.*")}
+    assert left == set().union(*GROUPS.values())
+    assert len(list((tmp_path / "clean").rglob("*.*"))) == 8
+    [notes] = (tmp_path / "out/applied").iterdir()
+    assert apply(tmp_path / "out", "--undo", str(notes)) == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.*")} == before
+
+
+def test_groups_of_other_embeddings_are_not_applied(tmp_path, copies, tiny_tf2, capsys):
+    shutil.copytree(copies / "in", tmp_path / "in")
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    dedup(tmp_path / "out")
+    (tmp_path / "in/more.png").write_bytes(encoded(scene(50), "PNG"))
+    flags = ["--variants", f"{VARIANT}={tiny_tf2}", "--output", str(tmp_path / "out"), "--update"]
+    assert main(["embed", str(tmp_path / "in"), *flags]) == 0
+    assert apply(tmp_path / "out", "--to", str(tmp_path / "clean"), "--do") == 1
+    assert "run dedup again" in capsys.readouterr().err
+    assert not (tmp_path / "clean").exists()
+
+
+def test_apply_needs_to_know_where(out, capsys):
+    assert apply(out) == 2
+    assert apply(out, "--to", "x", "--undo", "y") == 2
+    assert apply(out, "--undo", str(out / "none.jsonl")) == 1
+    assert "none.jsonl" in capsys.readouterr().err
