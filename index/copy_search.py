@@ -11,11 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.compared_vectors import ComparedVectors
-from index.copy_evidence import CopyEvidence, Look
+from index.copy_evidence import CopyEvidence, Look, components
 from index.distinct_pictures import DistinctPictures
 from index.duplicate_groups import CopyGraph, DuplicateGroup, leak_groups, star_groups
 from index.embedding_dataset import EmbeddingDataset
-from index.keep_policy import SHARPEST, keeping_order
+from index.keep_policy import (
+    BEST,
+    SHARPEST,
+    PictureTraits,
+    how_much_worse,
+    keeping_order,
+    pixels_of,
+)
 from index.manifest import CopySettings
 from index.pair_join import ExactJoin, IndexJoin, PairJoin
 from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
@@ -59,8 +66,8 @@ class CopyWork(Protocol):
         """What laying pictures on each other shows."""
         ...
 
-    def sharpness(self, uris: Sequence[str]) -> Sequence[float | None]:
-        """How sharp pictures are; None for those that cannot be read."""
+    def traits(self, uris: Sequence[str]) -> Sequence[PictureTraits | None]:
+        """What can be seen of pictures one by one; None for those that cannot be read."""
         ...
 
     def looking_s(self, uris: Sequence[str], pairs: int) -> float:
@@ -127,12 +134,9 @@ def find_duplicate_groups(
         _tell_looks(evidence, settings, uris, work)
         evidence.look_in_rounds(len(vectors), settings.looks, look)
 
-    sharpness = None
-    if settings.keep == SHARPEST:
-        sharpness = _sharpness(pictures, distinct, evidence, uris, work)
-        order = keeping_order(
-            pictures, settings.keep, preferred=compared.preferred, sharpness=sharpness
-        )
+    if settings.looks and settings.keep in (BEST, SHARPEST):
+        seen = _seen(pictures, distinct, evidence, uris, work)
+        order = keeping_order(pictures, settings.keep, preferred=compared.preferred, seen=seen)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     rank = place[leaders]
@@ -208,20 +212,36 @@ def _same_bytes(
     return SimilarPairs.of(order[twins].astype(np.int64), order[twins + 1].astype(np.int64), ones)
 
 
-def _sharpness(
+def _seen(
     pictures: pa.Table,
     distinct: DistinctPictures,
     evidence: CopyEvidence,
     uris: Sequence[str],
     work: CopyWork,
-) -> NDArray[np.float32]:
-    """Of the pictures that have copies: float32 [pictures], NaN for all others."""
-    copies = evidence.pairs.take(evidence.are_copies())
-    numbers = np.unique(np.concatenate([copies.first, copies.second]))
-    found = work.sharpness([uris[number] for number in numbers.tolist()])
-    by_number = np.full(len(distinct), np.nan, np.float32)
-    by_number[numbers] = [np.nan if value is None else value for value in found]
-    return by_number[distinct.numbers]
+) -> dict[str, NDArray[np.float32]]:
+    """What looking shows of the pictures that have copies: float32 [pictures], NaN for all others."""
+    places = np.flatnonzero(evidence.are_copies())
+    copies = evidence.pairs.take(places)
+    numbers, ends = np.unique(np.concatenate([copies.first, copies.second]), return_inverse=True)
+    traits = work.traits([uris[number] for number in numbers.tolist()])
+    sharpness, filled = (
+        np.array([np.nan if one is None else getattr(one, name) for one in traits], np.float64)
+        for name in ("sharpness", "filled")
+    )
+    same_frame = [
+        place in evidence.seen and not evidence.seen[place].change for place in places.tolist()
+    ]
+    has_twin = np.zeros(len(numbers), bool)
+    has_twin[ends[np.tile(np.array(same_frame, bool), 2)]] = True
+    pixels = pixels_of(pictures).take(pa.array(distinct.leaders[numbers])).to_numpy()
+    sets = components(len(distinct), copies)[numbers]
+    worse = how_much_worse(sets, pixels.astype(np.float64), filled, has_twin)
+    found = {}
+    for name, values in (("sharpness", sharpness), ("worse", worse)):
+        by_number = np.full(len(distinct), np.nan, np.float32)
+        by_number[numbers] = values
+        found[name] = by_number[distinct.numbers]
+    return found
 
 
 def _scored(

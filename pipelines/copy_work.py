@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from index.copy_search import UriPair
+    from index.keep_policy import PictureTraits
     from index.pair_join import PairJoin
     from transforms.compared_pictures import PictureComparer
 
@@ -64,15 +65,15 @@ class OwnCores:
             looks += told.after(self.comparer.looks(pairs[start : start + CHUNK_PAIRS]))
         return looks
 
-    def sharpness(self, uris: Sequence[str]) -> Sequence[float | None]:
+    def traits(self, uris: Sequence[str]) -> Sequence[PictureTraits | None]:
         """Picture by picture."""
-        return self.comparer.sharpness(uris)
+        return self.comparer.traits(uris)
 
     def looking_s(self, uris: Sequence[str], pairs: int) -> float:
         """From a few pictures."""
         probed = uris[:: max(1, len(uris) // PROBED_PICTURES)][:PROBED_PICTURES]
         started = time.perf_counter()
-        self.sharpness(probed)
+        self.traits(probed)
         reading_s = (time.perf_counter() - started) / len(probed) * len(uris)
         return reading_s + pairs * COMPARING_S / self.cores
 

@@ -13,7 +13,7 @@ from index.duplicates_report import copy_facts, duplicates_pages
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import UsageError
 from index.groups_table import encode_groups, groups_table, removal_lists
-from index.keep_policy import KEEP_POLICIES, SHARPEST, check_policy
+from index.keep_policy import BEST, KEEP_POLICIES, SHARPEST, check_policy
 from index.manifest import CopySettings, DuplicatesManifest
 from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partition
 from index.output_lock import only_writer
@@ -66,7 +66,7 @@ class FindDuplicates:
     keep: str = flag(
         f"which of a group: {', '.join(KEEP_POLICIES)}, or a column of the embeddings, whose greatest "
         "value is kept (its least with COLUMN:ascending)",
-        default="largest",
+        default=BEST,
         metavar="POLICY",
     )
     prefer: tuple[str, ...] = flag(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.copy_evidence import Look
-from transforms.local_features import LocalFeatures
+from transforms.local_features import CELL, TEXTURE, LocalFeatures, cell_rows
 
 Matrix = NDArray[np.float64]  # [2, 3], affine: x, y of the one picture -> x, y of the other
 
@@ -30,8 +30,6 @@ LEAST_POINTS: Final = 6  # that a map must have
 SURE_POINTS: Final = 25  # so many are no accident: no other map is looked for
 SCALES: Final = (0.2, 5.0)
 MOST_STRETCH: Final = 1.8
-CELL: Final = 16  # pixels
-TEXTURE: Final = 3.0  # gray levels that a cell must vary by to be compared: deviation
 LEAST_CORRELATION: Final = 0.6  # of two cells that show the same
 # Of 22,000 pairs among copies of 125 photographs by 30 transformations, those that share a photograph
 # agree in 0.75 of their cells or more (99.2%), those that do not in at most 0.73, nearly all below 0.67.
@@ -133,9 +131,6 @@ def _overlap(frame: NDArray[np.uint8], other: NDArray[np.uint8], matrix: Matrix)
         matrix: from `frame` to `other`.
     """
     height, width = frame.shape
-    rows, columns = height // CELL, width // CELL
-    if rows < 1 or columns < 1:
-        return _Overlap(0.0, 0.0)
     back = cv2.invertAffineTransform(matrix)
     brought = cv2.warpAffine(other, back, (width, height))
     shown = cv2.warpAffine(np.full_like(other, 255), back, (width, height), flags=cv2.INTER_NEAREST)
@@ -144,12 +139,8 @@ def _overlap(frame: NDArray[np.uint8], other: NDArray[np.uint8], matrix: Matrix)
     here = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), max(1.5, 1 / scale))
     there = cv2.GaussianBlur(brought.astype(np.float32), (0, 0), 1.5)
 
-    def cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        cut = picture[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL)
-        return cut.transpose(0, 2, 1, 3).reshape(rows * columns, CELL * CELL)
-
-    inside = cells(shown).min(axis=1) > 0
-    ours, theirs = cells(here), cells(there)
+    inside = cell_rows(shown).min(axis=1) > 0
+    ours, theirs = cell_rows(here), cell_rows(there)
     ours -= ours.mean(axis=1, keepdims=True)
     theirs -= theirs.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1)
@@ -164,10 +155,7 @@ def _overlap(frame: NDArray[np.uint8], other: NDArray[np.uint8], matrix: Matrix)
 
 
 def _shows_enough(picture: LocalFeatures) -> bool:
-    height, width = picture.gray.shape
-    rows, columns = height // CELL, width // CELL
-    cut = picture.gray[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL)
-    textured = int((cut.std(axis=(1, 3)) > TEXTURE).sum())
+    textured = int((cell_rows(picture.gray).std(axis=1) > TEXTURE).sum())
     return len(picture.points) >= DECIDABLE_POINTS and textured >= DECIDABLE_CELLS
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from index.copy_evidence import Look
 from index.copy_search import UriPair
+from index.keep_policy import PictureTraits
 from transforms.alignment import align
 from transforms.local_features import LocalFeatures, local_features
 from transforms.unreadable_picture import UnreadablePicture
@@ -39,12 +40,12 @@ class PictureComparer:
         """What became of each pair."""
         return list(self.threads.map(self._look, pairs))
 
-    def sharpness(self, uris: Sequence[str]) -> list[float | None]:
-        """How sharp pictures are; None for those that cannot be read."""
+    def traits(self, uris: Sequence[str]) -> list[PictureTraits | None]:
+        """What can be seen of pictures one by one; None for those that cannot be read."""
 
-        def one(uri: str) -> float | None:
+        def one(uri: str) -> PictureTraits | None:
             features = self._features(uri)
-            return None if features is None else features.sharpness
+            return None if features is None else features.traits
 
         return list(self.threads.map(one, uris))
 

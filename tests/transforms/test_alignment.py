@@ -94,7 +94,7 @@ def test_what_is_no_picture_is_refused():
 def test_a_sharper_picture_has_more_sharpness():
     photograph = scene(1)
     blurred = photograph.filter(ImageFilter.GaussianBlur(2))
-    assert features(photograph).sharpness > 1.5 * features(blurred).sharpness
+    assert features(photograph).traits.sharpness > 1.5 * features(blurred).traits.sharpness
 
 
 @pytest.mark.slow
@@ -108,3 +108,16 @@ def test_no_two_of_the_photographs_are_taken_for_copies():
         if align(one, several[other]).verdict == "same"
     ]
     assert same == []
+
+
+@pytest.mark.parametrize(
+    ("change", "least", "most"),
+    [
+        (lambda image: image, 0.95, 1),
+        (lambda image: ImageOps.expand(image, 40, (9, 90, 9)), 0.5, 0.7),
+        (lambda image: ImageOps.pad(image, (320, 640), color="black"), 0.3, 0.45),
+        (lambda image: ImageOps.expand(image, (0, 120, 0, 0), "skyblue"), 0.95, 1),
+    ],
+)
+def test_borders_are_told_from_a_sky(change, least, most):
+    assert least <= features(change(scene(1))).traits.filled <= most
