@@ -27,7 +27,7 @@ COPIES: Final = tuple(VERDICTS.index(one) for one in ("same", "identical"))
 LEFT_OPEN: Final = tuple(VERDICTS.index(one) for one in ("undecided", "unreadable"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What became of laying two pictures on each other.
 

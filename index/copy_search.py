@@ -31,7 +31,8 @@ from index.similar_pairs import SimilarPairs
 FEW_PICTURES_THRESHOLD: Final = 0.9  # where too few pictures tell how alike strangers are
 CROWD: Final = 4  # strangers among a picture's pairs, in times of the pairs that are kept
 
-UriPair = tuple[str, str]
+PictureId = tuple[str, str]  # its URI, and the sha256 that its bytes had when it was embedded
+PicturePair = tuple[PictureId, PictureId]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class CopyWork(Protocol):
         """All pairs that a join finds, the `most` best of every picture."""
         ...
 
-    def look(self, pairs: Sequence[UriPair]) -> Sequence[Look]:
+    def look(self, pairs: Sequence[PicturePair]) -> Sequence[Look]:
         """What laying pictures on each other shows."""
         ...
 
-    def traits(self, uris: Sequence[str]) -> Sequence[PictureTraits | None]:
+    def traits(self, pictures: Sequence[PictureId]) -> Sequence[PictureTraits | None]:
         """What can be seen of pictures one by one; None for those that cannot be read."""
         ...
 
-    def looking_s(self, uris: Sequence[str], pairs: int) -> float:
+    def looking_s(self, pictures: Sequence[PictureId], pairs: int) -> float:
         """About how long looking at so many pairs of some pictures takes, in seconds."""
         ...
 
@@ -116,7 +117,7 @@ def find_duplicate_groups(
     leaders = distinct.leaders
     own_sides = None if sides is None else sides[leaders]
     vectors = ComparedVectors(compared.datasets, compared.rows[leaders], own_sides)
-    uris = pictures.column("uri").take(pa.array(leaders)).to_pylist()
+    ids = _picture_ids(pictures, leaders)
 
     distribution = None
     if len(vectors):
@@ -128,14 +129,14 @@ def find_duplicate_groups(
 
     def look(first: NDArray[np.int64], second: NDArray[np.int64]) -> Sequence[Look]:
         both = zip(first.tolist(), second.tolist(), strict=True)
-        return work.look([(uris[one], uris[other]) for one, other in both])
+        return work.look([(ids[one], ids[other]) for one, other in both])
 
     if settings.looks:
-        _tell_looks(evidence, settings, uris, work)
+        _tell_looks(evidence, settings, ids, work)
         evidence.look_in_rounds(len(vectors), settings.looks, look)
 
     if settings.looks and settings.keep in (BEST, SHARPEST):
-        seen = _seen(pictures, distinct, evidence, uris, work)
+        seen = _seen(pictures, distinct, evidence, ids, work)
         order = keeping_order(pictures, settings.keep, preferred=compared.preferred, seen=seen)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -155,6 +156,11 @@ def find_duplicate_groups(
         groups = star_groups(graph, distinct, scores, least_score=_least_kinship(distribution))
     kind: Literal["exact", "index"] = "exact" if index_folder is None else "index"
     return CopySearch(evidence, distribution, groups, kind)
+
+
+def _picture_ids(pictures: pa.Table, rows: NDArray[np.int64]) -> list[PictureId]:
+    some = pictures.select(["uri", "content_hash"]).take(pa.array(rows))
+    return list(zip(*(column.to_pylist() for column in some.columns), strict=True))
 
 
 def _join(
@@ -216,14 +222,14 @@ def _seen(
     pictures: pa.Table,
     distinct: DistinctPictures,
     evidence: CopyEvidence,
-    uris: Sequence[str],
+    ids: Sequence[PictureId],
     work: CopyWork,
 ) -> dict[str, NDArray[np.float32]]:
     """What looking shows of the pictures that have copies: float32 [pictures], NaN for all others."""
     places = np.flatnonzero(evidence.are_copies())
     copies = evidence.pairs.take(places)
     numbers, ends = np.unique(np.concatenate([copies.first, copies.second]), return_inverse=True)
-    traits = work.traits([uris[number] for number in numbers.tolist()])
+    traits = work.traits([ids[number] for number in numbers.tolist()])
     sharpness, filled = (
         np.array([np.nan if one is None else getattr(one, name) for one in traits], np.float64)
         for name in ("sharpness", "filled")
@@ -262,14 +268,14 @@ def _cosines(
 
 
 def _tell_looks(
-    evidence: CopyEvidence, settings: CopySettings, uris: Sequence[str], work: CopyWork
+    evidence: CopyEvidence, settings: CopySettings, ids: Sequence[PictureId], work: CopyWork
 ) -> None:
     """Say how long looking will take, from a few pictures."""
     involved = np.unique(np.concatenate([evidence.pairs.first, evidence.pairs.second]))
     if not len(involved):
         return
     most = min(len(evidence.pairs), settings.looks * len(involved))
-    seconds = work.looking_s([uris[number] for number in involved.tolist()], most)
+    seconds = work.looking_s([ids[number] for number in involved.tolist()], most)
     work.tell(
         f"{len(evidence.pairs):,} pairs are alike; looking at {len(involved):,} pictures and at most "
         f"{most:,} of the pairs: about {_span(seconds)} by the cores of this machine"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from index.duplicate_groups import Duplicate, DuplicateGroup
 from index.vector_space import VectorSpace
@@ -123,16 +121,27 @@ def encode_groups(table: pa.Table) -> pa.Buffer:
 def removal_lists(table: pa.Table, uris: pa.ChunkedArray) -> tuple[bytes, bytes]:
     """to_remove.txt and kept.txt: the URIs proposed for removal, and all others; a line each, sorted.
 
+    A URI with a line break in it would be two lines; it is in neither, and is never taken for another.
+
     Args:
         table: of groups.
         uris: of all pictures that were compared.
     """
-    everything: NDArray[np.object_] = uris.to_numpy(zero_copy_only=False)
-    removed = set(table.filter(table.column("remove")).column("uri").to_pylist())
-    ordered = sorted(everything.tolist())
+    removed = removed_uris(table)
+    ordered = sorted(uri for uri in uris.to_pylist() if len(uri.splitlines()) == 1)
     to_remove = [uri for uri in ordered if uri in removed]
     kept = [uri for uri in ordered if uri not in removed]
     return _lines(to_remove), _lines(kept)
+
+
+def removed_uris(table: pa.Table) -> set[str]:
+    """What is proposed for removal."""
+    return set(table.filter(table.column("remove")).column("uri").to_pylist())
+
+
+def decode_groups(data: bytes | memoryview) -> pa.Table:
+    """The table in the bytes of groups.parquet."""
+    return pq.ParquetFile(pa.BufferReader(data)).read()
 
 
 def _lines(uris: Sequence[str]) -> bytes:

@@ -14,6 +14,7 @@ from typing import Final
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactDamaged, OutputMissing, UsageError
 from index.file_moves import How, carry_out, plan_moves, read_notes, take_back
+from index.groups_table import decode_groups, removed_uris
 from index.manifest import DuplicatesManifest
 from index.output_folder import APPLIED, DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
@@ -72,7 +73,10 @@ class ApplyGroups:
                 f"({dataset.record.digest[:16]}… now, {manifest.embeddings[0][:16]}… then); run dedup "
                 "again with --overwrite"
             )
-        kept = bytes(manifest.kept_file.read_from(folder)).decode().splitlines()
+        groups = decode_groups(manifest.groups_file.read_from(folder))
+        removed = removed_uris(groups)
+        every = dataset.pictures().column("uri").to_pylist()
+        kept = sorted(uri for uri in every if uri not in removed)
         moves = plan_moves(kept, to or "", self.how)
         facts = {
             "pictures": f"{len(moves):,} to {self.how}, {manifest.removed:,} stay where they are",

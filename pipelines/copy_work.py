@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.copy_search import UriPair
+    from index.copy_search import PictureId, PicturePair
     from index.keep_policy import PictureTraits
     from index.pair_join import PairJoin
     from transforms.compared_pictures import PictureComparer
@@ -57,7 +57,7 @@ class OwnCores:
         told = _Told("of the vectors are joined", len(shards))
         return join_pairs((told.after(find(shard)) for shard in shards), most)
 
-    def look(self, pairs: Sequence[UriPair]) -> list[Look]:
+    def look(self, pairs: Sequence[PicturePair]) -> list[Look]:
         """Chunk by chunk."""
         looks: list[Look] = []
         told = _Told(f"of {len(pairs):,} pairs are looked at", -(-len(pairs) // CHUNK_PAIRS))
@@ -65,16 +65,17 @@ class OwnCores:
             looks += told.after(self.comparer.looks(pairs[start : start + CHUNK_PAIRS]))
         return looks
 
-    def traits(self, uris: Sequence[str]) -> Sequence[PictureTraits | None]:
+    def traits(self, pictures: Sequence[PictureId]) -> Sequence[PictureTraits | None]:
         """Picture by picture."""
-        return self.comparer.traits(uris)
+        return self.comparer.traits(pictures)
 
-    def looking_s(self, uris: Sequence[str], pairs: int) -> float:
+    def looking_s(self, pictures: Sequence[PictureId], pairs: int) -> float:
         """From a few pictures."""
-        probed = uris[:: max(1, len(uris) // PROBED_PICTURES)][:PROBED_PICTURES]
+        step = max(1, len(pictures) // PROBED_PICTURES)
+        probed = pictures[::step][:PROBED_PICTURES]
         started = time.perf_counter()
         self.traits(probed)
-        reading_s = (time.perf_counter() - started) / len(probed) * len(uris)
+        reading_s = (time.perf_counter() - started) / len(probed) * len(pictures)
         return reading_s + pairs * COMPARING_S / self.cores
 
     def tell(self, line: str) -> None:
@@ -104,7 +105,7 @@ class BeamWorkers(OwnCores):
         names = [f"{place:06}.pairs" for place in range(len(join.shards()))]
         return join_pairs((SimilarPairs.from_bytes(work.read(name)) for name in names), most)
 
-    def look(self, pairs: Sequence[UriPair]) -> list[Look]:
+    def look(self, pairs: Sequence[PicturePair]) -> list[Look]:
         """Each worker takes some chunks."""
         from transforms.look_at_pairs import LookAtPairs
 

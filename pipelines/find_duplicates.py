@@ -216,7 +216,7 @@ class FindDuplicates:
             "members": dict(
                 Counter(one.kind for group in search.groups for one in group.duplicates)
             ),
-            "removed": to_remove.count(b"\n"),
+            "removed": sum(table.column("remove").to_pylist()),
             "groups_file": stored["groups.parquet"],
             "to_remove_file": stored["to_remove.txt"],
             "kept_file": stored["kept.txt"],

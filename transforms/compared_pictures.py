@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from index.copy_evidence import Look
-from index.copy_search import UriPair
+from index.copy_search import PictureId, PicturePair
 from index.keep_policy import PictureTraits
 from transforms.alignment import align
 from transforms.local_features import LocalFeatures, local_features
@@ -31,30 +32,33 @@ class PictureComparer:
 
     read: ReadBytes
     threads: Executor
-    _features: Callable[[str], LocalFeatures | None] = field(init=False, repr=False)
+    _features: Callable[[PictureId], LocalFeatures | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._features = lru_cache(KEPT_PICTURES)(self._load)
 
-    def looks(self, pairs: Sequence[UriPair]) -> list[Look]:
-        """What became of each pair."""
+    def looks(self, pairs: Sequence[PicturePair]) -> list[Look]:
+        """What became of each pair; a picture changed since it was embedded is as one that is gone."""
         return list(self.threads.map(self._look, pairs))
 
-    def traits(self, uris: Sequence[str]) -> list[PictureTraits | None]:
+    def traits(self, pictures: Sequence[PictureId]) -> list[PictureTraits | None]:
         """What can be seen of pictures one by one; None for those that cannot be read."""
 
-        def one(uri: str) -> PictureTraits | None:
-            features = self._features(uri)
+        def one(picture: PictureId) -> PictureTraits | None:
+            features = self._features(picture)
             return None if features is None else features.traits
 
-        return list(self.threads.map(one, uris))
+        return list(self.threads.map(one, pictures))
 
-    def _look(self, pair: UriPair) -> Look:
+    def _look(self, pair: PicturePair) -> Look:
         one, other = map(self._features, pair)
         return Look("unreadable") if one is None or other is None else align(one, other)
 
-    def _load(self, uri: str) -> LocalFeatures | None:
+    def _load(self, picture: PictureId) -> LocalFeatures | None:
+        uri, content_hash = picture
         try:
-            return local_features(self.read(uri))
+            data = self.read(uri)
+            is_same = hashlib.sha256(data).hexdigest() == content_hash
+            return local_features(data) if is_same else None
         except (OSError, UnreadablePicture):
             return None

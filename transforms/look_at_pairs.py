@@ -9,14 +9,14 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from index.copy_evidence import encode_looks
-from index.copy_search import UriPair
+from index.copy_search import PicturePair
 from index.output_folder import OutputFolder
 from transforms.compared_pictures import PictureComparer
 from transforms.launcher_watch import end_with
 from transforms.read_bytes import read_bytes
 from transforms.work_threads import usable_cores, work_threads
 
-PairChunk = tuple[int, Sequence[UriPair]]
+PairChunk = tuple[int, Sequence[PicturePair]]
 
 
 @dataclass

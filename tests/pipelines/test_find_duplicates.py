@@ -145,6 +145,31 @@ def test_pictures_that_are_gone_leave_it_to_the_score(tmp_path, copies, tiny_tf2
     assert "not readable now" in page
 
 
+def test_a_picture_that_was_changed_since_is_not_taken_for_what_it_was(tmp_path, copies, tiny_tf2):
+    shutil.copytree(copies / "in", tmp_path / "in")
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    for name in ("0_small.jpg", "2_mirrored.jpg"):
+        (tmp_path / "in/test" / name).write_bytes(encoded(scene(0)))
+    assert dedup(tmp_path / "out", "--prefer", "train/**", "--threshold", "1") == 0
+    assert found(tmp_path / "out") == {
+        "0.jpg": {"0_same.jpg"},
+        "1.jpg": {"1_gray.png"},
+        "3.jpg": {"3_turned.jpg"},
+    }
+
+
+def test_names_with_line_breaks_are_in_the_table_and_never_two_lines(tmp_path, tiny_tf2):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b\nc.png", "d.png"):
+        (tmp_path / "in" / name).write_bytes(encoded(scene(0), "PNG"))
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    assert dedup(tmp_path / "out") == 0
+    assert found(tmp_path / "out") == {"a.png": {"b\nc.png", "d.png"}}
+    folder = tmp_path / f"out/duplicates/variant={VARIANT}"
+    assert (folder / "to_remove.txt").read_text() == f"{tmp_path}/in/d.png\n"
+    assert (folder / "kept.txt").read_text() == f"{tmp_path}/in/a.png\n"
+
+
 @pytest.mark.slow
 def test_beams_workers_find_the_same(out):
     dedup(out)
