@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from tests.conftest import encoded, picture, scene, shared
-from transforms.alignment import align
+from transforms.alignment import LEAST_AGREEMENT, align
 from transforms.local_features import local_features
 from transforms.unreadable_picture import UnreadablePicture
 
@@ -42,7 +42,7 @@ def test_a_copy_is_the_same_picture_and_what_was_done_is_told(name, seed):
     copy = features(change(photograph), quality=70)
     for look in (align(features(photograph), copy), align(copy, features(photograph))):
         assert look.verdict == "same"
-        assert look.agreement >= 0.75
+        assert look.agreement >= LEAST_AGREEMENT
         assert look.change == told
 
 
