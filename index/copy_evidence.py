@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -132,6 +132,17 @@ class CopyEvidence:
         self.pairs, self.verdicts = merged, verdicts
         unseen: NDArray[np.int64] = np.unique(asked[verdicts[asked] == UNSEEN])
         return unseen
+
+    def part(self, pairs: Collection[tuple[int, int]]) -> None:
+        """Take pairs for no copies, whatever looking at them alone showed."""
+        if not pairs:
+            return
+        one, other = np.array(sorted(pairs), np.int64).T
+        parted = SimilarPairs.of(one, other, np.zeros(len(one), np.float32))
+        for place in np.searchsorted(_keys(self.pairs), _keys(parted)).tolist():
+            look = self.seen.get(place, Look("different"))
+            self.seen[place] = replace(look, verdict="different")
+            self.verdicts[place] = VERDICTS.index("different")
 
     def are_copies(self) -> NDArray[np.bool_]:
         """Which pairs count as copies: bool [pairs]."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.compared_vectors import ComparedVectors
-from index.copy_evidence import CopyEvidence, Look, components
+from index.copy_evidence import CopyEvidence, Look, LookAtPairs, components
 from index.distinct_pictures import DistinctPictures
 from index.duplicate_groups import CopyGraph, DuplicateGroup, leak_groups, star_groups
 from index.embedding_dataset import EmbeddingDataset
@@ -28,7 +28,7 @@ from index.pair_join import ExactJoin, IndexJoin, PairJoin
 from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
 from index.similar_pairs import SimilarPairs
 
-FEW_PICTURES_THRESHOLD: Final = 0.9  # where too few pictures tell how alike strangers are
+HIGH_SCORE: Final = 0.9  # taken where nothing better is learnt, and no stranger is expected there
 CROWD: Final = 4  # strangers among a picture's pairs, in times of the pairs that are kept
 
 PictureId = tuple[str, str]  # its URI, and the sha256 that its bytes had when it was embedded
@@ -54,6 +54,13 @@ class ComparedPictures:
     sides: NDArray[np.int8] | None
     preferred: NDArray[np.int8] | None
     between: tuple[str, ...] = ()
+
+    def own_uris(self) -> pa.ChunkedArray:
+        """Those of the last data set: where there are two, the first is somebody else's."""
+        uris = self.pictures.column("uri")
+        if len(self.datasets) == 1:
+            return uris
+        return uris.filter(pa.array(self.rows >= len(self.datasets[0])))
 
 
 class CopyWork(Protocol):
@@ -141,19 +148,22 @@ def find_duplicate_groups(
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     rank = place[leaders]
-    graph = CopyGraph(evidence, len(vectors), rank)
     if own_sides is not None:
-        groups = leak_groups(graph, distinct, own_sides == 0)
+        groups = leak_groups(CopyGraph(evidence, len(vectors), rank), distinct, own_sides == 0)
     else:
+        least_score = _least_kinship(distribution)
+        if settings.looks:
+            _part_mixtures(evidence, vectors, rank, look, least_score)
+        graph = CopyGraph(evidence, len(vectors), rank)
         best, others = graph.unlinked_to_best()
-        more = _scored(vectors, best, others)
-        unseen = evidence.add(more)
+        cosines = _cosines(vectors, best, others)
+        unseen = evidence.add(SimilarPairs.of(best, others, cosines))
         if settings.looks and len(unseen):
             evidence.look(unseen, look)
         graph = CopyGraph(evidence, len(vectors), rank)
         keys = zip(best.tolist(), others.tolist(), strict=True)
-        scores = dict(zip(keys, _cosines(vectors, best, others).tolist(), strict=True))
-        groups = star_groups(graph, distinct, scores, least_score=_least_kinship(distribution))
+        scores = dict(zip(keys, cosines.tolist(), strict=True))
+        groups = star_groups(graph, distinct, scores, least_score=least_score)
     kind: Literal["exact", "index"] = "exact" if index_folder is None else "index"
     return CopySearch(evidence, distribution, groups, kind)
 
@@ -195,14 +205,17 @@ def _threshold(
     if settings.threshold is not None or settings.precision is None:
         return settings.threshold
     if distribution is None:
-        return FEW_PICTURES_THRESHOLD
-    return distribution.threshold(settings.precision, pairs.scores)
+        return HIGH_SCORE
+    learnt = distribution.threshold(settings.precision, pairs.scores)
+    if learnt is None and distribution.strangers_above(HIGH_SCORE) < 1:
+        return HIGH_SCORE
+    return learnt
 
 
 def _least_kinship(distribution: ScoreDistribution | None) -> float:
     """The cosine to the kept picture that a copy of a copy must have: few strangers do."""
     if distribution is None:
-        return FEW_PICTURES_THRESHOLD
+        return HIGH_SCORE
     return distribution.score_of_share(STRANGERS)
 
 
@@ -250,10 +263,34 @@ def _seen(
     return found
 
 
-def _scored(
-    vectors: ComparedVectors, one: NDArray[np.int64], other: NDArray[np.int64]
-) -> SimilarPairs:
-    return SimilarPairs.of(one, other, _cosines(vectors, one, other))
+def _part_mixtures(
+    evidence: CopyEvidence,
+    vectors: ComparedVectors,
+    rank: NDArray[np.int64],
+    look: LookAtPairs,
+    least_score: float,
+) -> None:
+    """Look whether what a picture holds belongs together; part from it what does not, as in a collage.
+
+    Where most of it belongs together, only the rest is parted.
+    """
+    possible = CopyGraph(evidence, len(vectors), rank).possible_mixtures()
+    pairs = [(sets[0][0], one[0]) for sets in possible.values() for one in sets[1:]]
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    cosines = _cosines(vectors, first, second)
+    strange = cosines < least_score
+    unseen = evidence.add(SimilarPairs.of(first[strange], second[strange], cosines[strange]))
+    if len(unseen):
+        evidence.look(unseen, look)
+    strangers = {
+        pair for pair, is_strange in zip(pairs, strange.tolist(), strict=True) if is_strange
+    }
+    parted = []
+    for number, sets in CopyGraph(evidence, len(vectors), rank).possible_mixtures().items():
+        apart = [one for one in sets[1:] if (sets[0][0], one[0]) in strangers]
+        gone = sets if 2 * len(apart) >= len(sets) else apart
+        parted += [(number, other) for one in gone for other in one]
+    evidence.part(parted)
 
 
 def _cosines(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.copy_evidence import CopyEvidence, Look, components
 from index.distinct_pictures import DistinctPictures
+from index.similar_pairs import SimilarPairs
 
 Kind = Literal["exact", "near", "transformed"]
 Proof = Literal["bytes", "pictures", "score"]
@@ -67,6 +68,11 @@ class _Link:
         return "transformed" if self.change else "near"
 
 
+def _closeness(link: _Link) -> tuple[bool, float, int]:
+    """Those of the same frame first, then by their score."""
+    return bool(link.change), -link.score, link.other
+
+
 def _proof_of(look: Look | None) -> tuple[Proof, float | None, str]:
     if look is None or look.verdict not in ("same", "identical"):
         return "score", None, ""
@@ -111,6 +117,32 @@ class CopyGraph:
         for number in sorted(self._links, key=lambda one: int(self.rank[one])):
             found.setdefault(int(self._sets[number]), []).append(number)
         return list(found.values())
+
+    def possible_mixtures(self) -> dict[int, list[list[int]]]:
+        """Pictures with copies that nothing else joins: these in sets that are joined, the best first.
+
+        A collage holds two photographs that are strangers; but so may a photograph hold two crops.
+        """
+        found = {}
+        for number, links in self._links.items():
+            if len(links) < 2 or not any(link.change for link in links):
+                continue
+            others = [link.other for link in sorted(links, key=_closeness)]
+            place = {other: at for at, other in enumerate(others)}
+            joined = [
+                (place[other], place[link.other])
+                for other in others
+                for link in self.links(other)
+                if link.other in place
+            ]
+            first, second = np.array(joined, np.int64).reshape(-1, 2).T
+            graph = SimilarPairs.of(first, second, np.ones(len(first), np.float32))
+            sets: dict[int, list[int]] = {}
+            for other, label in zip(others, components(len(others), graph).tolist(), strict=True):
+                sets.setdefault(label, []).append(other)
+            if len(sets) > 1:
+                found[number] = list(sets.values())
+        return found
 
     def unlinked_to_best(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pairs of the best picture of each set and those in it that are not known to be its copies."""

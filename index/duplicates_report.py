@@ -38,16 +38,25 @@ def copy_facts(manifest: DuplicatesManifest) -> dict[str, str]:
     )
     by = "all comparisons" if manifest.join == "exact" else "an index"
     beside = sum(members.values())
+    if threshold is None:
+        decides = "no score decides"
+    elif settings.threshold is None and manifest.strangers is None:
+        decides = f"{threshold:.3f}: these pictures do not tell how alike strangers are"
+    else:
+        decides = f"{threshold:.3f}, {how}"
     facts = {
         "variant": manifest.space.variant,
         "pictures": f"{manifest.pictures:,}",
         "pairs": f"{manifest.pairs:,} alike, found by {by}",
         "looked at": f"{looked:,} pairs" + (f": {seen}" if seen else ""),
-        "threshold": "no score decides" if threshold is None else f"{threshold:.3f}, {how}",
+        "threshold": decides,
         "groups": f"{manifest.groups:,}, with {beside:,} pictures beside the kept ones: {kinds}",
         "kept": f"the {settings.keep} of each group",
         "proposed for removal": f"{manifest.removed:,} pictures; none was touched",
     }
+    for reason, count in sorted(manifest.held_back.items()):
+        facts.setdefault("not proposed", "")
+        facts["not proposed"] += ("; " if facts["not proposed"] else "") + f"{count:,}: {reason}"
     if manifest.between:
         facts["between"] = " and ".join(manifest.between)
     return facts

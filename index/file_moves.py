@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO, get_args
 
-from index.errors import ArtifactDamaged, InvalidInput, UsageError
+from index.errors import ArtifactDamaged, ArtifactError, InvalidInput, UsageError
 
 How = Literal["link", "move"]
+MEND: Final = "bring the embeddings up to date (embed --update), then run dedup again"
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ def plan_moves(paths: Sequence[str], folder: str, how: How) -> list[FileMove]:
         try:
             status = os.stat(path)
         except OSError as error:
-            raise InvalidInput(
-                f"{path} cannot be reached: {error.strerror}; run dedup again"
-            ) from error
+            raise InvalidInput(f"{path} cannot be reached: {error.strerror}; {MEND}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidInput(f"{path} is no file any more; {MEND}")
+        if how == "move" and os.path.islink(path):
+            raise InvalidInput(f"{path} is a link to a file; a link can be linked, but not moved")
         if status.st_dev != device:
             raise InvalidInput(
                 f"{path} is on another filesystem than {target}; name a folder on the same one"
@@ -67,15 +71,28 @@ def plan_moves(paths: Sequence[str], folder: str, how: How) -> list[FileMove]:
 
 
 def carry_out(moves: Sequence[FileMove], notes: TextIO) -> int:
-    """Make the new names, each noted down before; how many."""
-    for move in moves:
-        notes.write(json.dumps(asdict(move)) + "\n")
-        notes.flush()
-        Path(move.target).parent.mkdir(parents=True, exist_ok=True)
-        os.link(os.path.realpath(move.source), move.target)  # which refuses a name that is taken
-        if move.how == "move":
-            os.unlink(move.source)
+    """Make the new names, each noted down before; how many.
+
+    Raises:
+        ArtifactError: a step that cannot be made; those before it stand.
+    """
+    for done, move in enumerate(moves):
+        try:
+            _carry_out(move, notes)
+        except OSError as error:
+            raise ArtifactError(
+                f"stopped after {done:,} of {len(moves):,}: {move.target}: {error.strerror or error}"
+            ) from error
     return len(moves)
+
+
+def _carry_out(move: FileMove, notes: TextIO) -> None:
+    notes.write(json.dumps(asdict(move)) + "\n")
+    notes.flush()
+    Path(move.target).parent.mkdir(parents=True, exist_ok=True)
+    os.link(os.path.realpath(move.source), move.target)  # which refuses a name that is taken
+    if move.how == "move":
+        os.unlink(move.source)
 
 
 def read_notes(text: str) -> list[FileMove]:
@@ -88,7 +105,11 @@ def read_notes(text: str) -> list[FileMove]:
     lines = text.split("\n")
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            moves.append(FileMove(**json.loads(line)))
+            move = FileMove(**json.loads(line))
+            names = (move.source, move.target)
+            if move.how not in get_args(How) or not all(isinstance(one, str) for one in names):
+                raise ValueError(f"it has {asdict(move)}")
+            moves.append(move)
         except (ValueError, TypeError) as error:
             raise ArtifactDamaged(f"line {number} of the undo file is no move: {error}") from error
     return moves
@@ -115,10 +136,18 @@ def _take_back(move: FileMove) -> str:
             os.link(move.target, move.source)
         if not os.path.samefile(move.source, move.target):
             return "another file has one of its names"
+        if _is_one_name(move.source, move.target):
+            return "its first name is a link to it; it is the last one"
         os.unlink(move.target)
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _is_one_name(source: str, target: str) -> bool:
+    """Whether two paths of a file lead over one name, so that it would be gone with the other."""
+    status = os.stat(target)
+    return status.st_nlink < 2 or os.path.realpath(source) == os.path.realpath(target)
 
 
 def _standing(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ GROUP_SCHEMA: Final = pa.schema(
         pa.field("keep", pa.bool_(), nullable=False),
         # proposed for removal
         pa.field("remove", pa.bool_(), nullable=False),
+        # why a duplicate is not proposed for removal; empty for others
+        pa.field("held_back", pa.string(), nullable=False),
         # cosine to the kept picture
         pa.field("score", pa.float32(), nullable=False),
         # kept, exact, near or transformed
@@ -35,6 +37,9 @@ GROUP_SCHEMA: Final = pa.schema(
         pa.field("copy_of", pa.string()),
     ]
 )
+TRANSITIVE: Final = "a copy of a copy"
+CHANGED: Final = "it or the kept one is gone, or was changed since"
+SAME_FILE: Final = "another name of a file that is kept"
 FACTS: Final = ("content_hash", "bytes", "modified", "width", "height")
 
 
@@ -42,6 +47,7 @@ def groups_table(
     groups: Sequence[DuplicateGroup],
     pictures: pa.Table,
     space: VectorSpace,
+    identities: Mapping[int, Hashable | None],
     *,
     remove_transitive: bool = False,
 ) -> pa.Table:
@@ -51,6 +57,8 @@ def groups_table(
         groups: whose members are rows of `pictures`.
         pictures: with FACTS and `uri`.
         space: of the vectors that were compared.
+        identities: by the rows of members: what is the same for all names of a file, None for one that
+            is not what was embedded any more.
         remove_transitive: also propose copies of copies for removal.
     """
     uris = pictures.column("uri")
@@ -60,9 +68,13 @@ def groups_table(
         rows.append(_kept_row(number))
         places.append(group.keep)
         for one in group.duplicates:
-            row = _duplicate_row(number, one, remove_transitive)
+            both = identities[group.keep], identities[one.picture]
+            held_back = "" if one.is_direct or remove_transitive else TRANSITIVE
+            held_back = CHANGED if None in both else held_back
+            row = _duplicate_row(number, one, held_back)
             rows.append(row | {"copy_of": uris[one.via].as_py()})
             places.append(one.picture)
+    _hold_back_kept_files(rows, [identities[place] for place in places])
     chosen = pictures.take(pa.array(places, pa.int64()))
     found = {
         field.name: pa.array([row[field.name] for row in rows], field.type)
@@ -83,6 +95,7 @@ def _kept_row(number: int) -> dict[str, Any]:
         "group": number,
         "keep": True,
         "remove": False,
+        "held_back": "",
         "score": 1.0,
         "kind": "kept",
         "evidence": None,
@@ -93,11 +106,12 @@ def _kept_row(number: int) -> dict[str, Any]:
     }
 
 
-def _duplicate_row(number: int, one: Duplicate, remove_transitive: bool) -> dict[str, Any]:
+def _duplicate_row(number: int, one: Duplicate, held_back: str) -> dict[str, Any]:
     return {
         "group": number,
         "keep": False,
-        "remove": one.is_direct or remove_transitive,
+        "remove": not held_back,
+        "held_back": held_back,
         "score": one.score,
         "kind": one.kind,
         "evidence": "direct" if one.is_direct else "transitive",
@@ -105,6 +119,16 @@ def _duplicate_row(number: int, one: Duplicate, remove_transitive: bool) -> dict
         "agreement": one.agreement,
         "change": one.change,
     }
+
+
+def _hold_back_kept_files(
+    rows: Sequence[dict[str, Any]], identities: Sequence[Hashable | None]
+) -> None:
+    """Propose no name of a file that stays by another name, such as a link to it."""
+    staying = {one for row, one in zip(rows, identities, strict=True) if not row["remove"]}
+    for row, identity in zip(rows, identities, strict=True):
+        if row["remove"] and identity in staying:
+            row.update(remove=False, held_back=SAME_FILE)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

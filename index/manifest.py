@@ -293,6 +293,7 @@ class DuplicatesManifest(Manifest):
         groups: how many groups of two or more were found.
         members: of groups beside the kept ones, by kind.
         removed: how many are proposed for removal.
+        held_back: how many others are not, by the reason.
         groups_file: the groups.
         to_remove_file: what is proposed for removal, a URI a line.
         kept_file: all others.
@@ -313,6 +314,7 @@ class DuplicatesManifest(Manifest):
     groups: int
     members: dict[str, int]
     removed: int
+    held_back: dict[str, int]
     groups_file: StoredFile
     to_remove_file: StoredFile
     kept_file: StoredFile

@@ -64,7 +64,9 @@ class ExactJoin:
         units, sides = self.vectors.units(), self.vectors.sides
 
         def find(rows: range) -> SimilarPairs:
-            return join_pairs(exact_pairs(units, rows, self.least_score, sides=sides), self.most)
+            return join_pairs(
+                exact_pairs(units, rows, self.least_score, self.most, sides=sides), self.most
+            )
 
         return find
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 ROW_BLOCK: Final = 1024
 COLUMN_BLOCK: Final = 4096  # a block of scores is 16 MiB
+CROWDED: Final = 4
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class SimilarPairs:
 
 
 def join_pairs(found: Iterable[SimilarPairs], most: int) -> SimilarPairs:
-    """What was found in pieces, in any order, each row with its `most` best: always the same pairs."""
+    """What was found in pieces, in any order, each row with its `most` best."""
     kept = SimilarPairs.none()
     waiting: list[SimilarPairs] = []
     for piece in found:
@@ -107,6 +108,7 @@ def exact_pairs(
     units: NDArray[np.float32],
     rows: range,
     least_score: float,
+    most: int,
     *,
     sides: NDArray[np.int8] | None = None,
 ) -> Iterator[SimilarPairs]:
@@ -116,6 +118,7 @@ def exact_pairs(
         units: float32 [n, dim], all vectors, of length one.
         rows: the first rows of the pairs.
         least_score: cosine that a pair must have.
+        most: where a block has far more of them, only so many of each row are given, the best.
         sides: int8 [n]; where given, only pairs across two sides.
     """
     scores = np.empty((ROW_BLOCK, COLUMN_BLOCK), np.float32)
@@ -125,12 +128,30 @@ def exact_pairs(
             right = min(left + COLUMN_BLOCK, len(units))
             block = scores[: bottom - top, : right - left]
             np.matmul(units[top:bottom], units[left:right].T, out=block)
-            places = np.flatnonzero(block >= least_score)
-            one, other = np.divmod(places, right - left)
-            values = block[one, other]
-            one, other = one + top, other + left
-            after = other > one
+            if left < bottom:  # a row is in no pair with itself, nor with those before it
+                block[np.tri(bottom - top, right - left, top - left, dtype=bool)] = -np.inf
             if sides is not None:
-                after &= sides[one] != sides[other]
-            if after.any():
-                yield SimilarPairs(one[after], other[after], np.minimum(values[after], 1))
+                block[sides[top:bottom, None] == sides[left:right]] = -np.inf
+            places = np.flatnonzero(block >= least_score)
+            if len(places) > CROWDED * most * sum(block.shape):
+                places = _best_places(block, most)
+            one, other = np.divmod(places, right - left)
+            if len(one):
+                values = np.minimum(block[one, other], 1)
+                yield SimilarPairs(one + top, other + left, values)
+
+
+def _best_places(block: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+    """The places in a block of the `most` best scores of each row and of each column, in order."""
+    rows, columns = block.shape
+    of_rows = np.argpartition(block, columns - min(most, columns), axis=1)[:, -most:]
+    of_columns = np.argpartition(block, rows - min(most, rows), axis=0)[-most:]
+    places = np.concatenate(
+        [
+            (np.arange(rows)[:, None] * columns + of_rows).ravel(),
+            (of_columns * columns + np.arange(columns)).ravel(),
+        ]
+    )
+    places = np.unique(places)
+    found: NDArray[np.int64] = places[np.isfinite(block.ravel()[places])]
+    return found

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from index.embedding_dataset import EmbeddingDataset
-from index.errors import ArtifactDamaged, OutputMissing, UsageError
+from index.errors import ArtifactDamaged, ArtifactError, OutputMissing, UsageError
 from index.file_moves import How, carry_out, plan_moves, read_notes, take_back
 from index.groups_table import decode_groups, removed_uris
-from index.manifest import DuplicatesManifest
+from index.manifest import DuplicatesManifest, EmbeddingsManifest
 from index.output_folder import APPLIED, DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from pipelines.job import DONE, FAILED, JobReport, flag
@@ -78,8 +78,10 @@ class ApplyGroups:
         every = dataset.pictures().column("uri").to_pylist()
         kept = sorted(uri for uri in every if uri not in removed)
         moves = plan_moves(kept, to or "", self.how)
+        failures = EmbeddingsManifest.read(output).failures
         facts = {
             "pictures": f"{len(moves):,} to {self.how}, {manifest.removed:,} stay where they are",
+            "not embedded": f"{failures:,} pictures, which stay where they are, too",
             "new folder": os.path.abspath(os.path.expanduser(to or "")),
             "such as": "".join(f"\n  {move.source} -> {move.target}" for move in moves[:SHOWN]),
         }
@@ -88,12 +90,17 @@ class ApplyGroups:
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.jsonl"
         notes = Path(output.path(APPLIED)) / name
         notes.parent.mkdir(exist_ok=True)
-        with notes.open("x", encoding="utf-8") as stream:
-            done = carry_out(moves, stream)
+        try:
+            with notes.open("x", encoding="utf-8") as stream:
+                done = carry_out(moves, stream)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; take back what was done with --undo {notes}") from error
         verb = "linked" if self.how == "link" else "moved"
         return JobReport({**facts, "done": f"{done:,} {verb}", "undo with": f"--undo {notes}"})
 
     def _undo(self, place: str) -> JobReport:
+        if Path(place).exists() and not Path(place).is_file():
+            raise ArtifactDamaged(f"{place} is no undo file")
         try:
             text = Path(place).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:

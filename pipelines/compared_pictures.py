@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from index.copy_search import ComparedPictures
 from index.dataset_rows import rows_of_pictures
+from index.duplicate_groups import DuplicateGroup
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import UsageError
 
@@ -53,6 +55,9 @@ def compare_across(
     """
     other.space.require_same(dataset.space)
     tables = [one.pictures() for one in (other, dataset)]
+    # A picture that stands in both is no copy of itself.
+    is_known = pc.is_in(tables[1].column("uri"), tables[0].column("uri"))
+    tables[1] = tables[1].filter(pc.invert(is_known))
     rows = [
         rows_of_pictures(one, table) for one, table in zip((other, dataset), tables, strict=True)
     ]
@@ -64,8 +69,25 @@ def compare_across(
         np.concatenate([rows[0], rows[1] + len(other)]),
         sides,
         _preferred(pictures, prefer),
-        (other.folder.root, dataset.folder.root),
+        tuple(one.folder.root.rpartition("/embeddings/")[0] for one in (other, dataset)),
     )
+
+
+def member_identities(
+    groups: Sequence[DuplicateGroup], pictures: pa.Table
+) -> dict[int, Hashable | None]:
+    """What is the same for all names of a file, by the rows of members; None where it was changed."""
+    from transforms.present_files import file_identity
+    from transforms.work_threads import usable_cores, work_threads
+
+    rows = [row for one in groups for row in (one.keep, *(twin.picture for twin in one.duplicates))]
+    some = pictures.select(["uri", "bytes", "modified", "content_hash"]).take(
+        pa.array(rows, pa.int64())
+    )
+    modified = some.column("modified").cast(pa.int64())
+    columns = some.set_column(2, "modified", modified).columns
+    found = work_threads(usable_cores()).map(file_identity, *(one.to_pylist() for one in columns))
+    return dict(zip(rows, found, strict=True))
 
 
 def _preferred(pictures: pa.Table, patterns: Sequence[str]) -> NDArray[np.int8] | None:
@@ -73,7 +95,10 @@ def _preferred(pictures: pa.Table, patterns: Sequence[str]) -> NDArray[np.int8] 
         return None
     preferred = np.full(len(pictures), len(patterns), np.int8)
     for place, pattern in reversed(list(enumerate(patterns))):
-        preferred[_matches(pictures, pattern)] = place
+        matched = _matches(pictures, pattern)
+        if not matched.any():
+            raise UsageError(f"--prefer {pattern!r} matches none of {len(pictures):,} pictures")
+        preferred[matched] = place
     return preferred
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 CHUNK_PAIRS: Final = 256
 TOLD_INTERVAL_S: Final = 10.0
 PROBED_PICTURES: Final = 8
-COMPARING_S: Final = 0.007  # two pictures whose features are known, on one core
 Result = TypeVar("Result")
 
 
@@ -76,7 +75,10 @@ class OwnCores:
         started = time.perf_counter()
         self.traits(probed)
         reading_s = (time.perf_counter() - started) / len(probed) * len(pictures)
-        return reading_s + pairs * COMPARING_S / self.cores
+        some = list(itertools.pairwise(probed)) * self.cores
+        started = time.perf_counter()
+        self.comparer.looks(some)
+        return reading_s + (time.perf_counter() - started) / max(len(some), 1) * pairs
 
     def tell(self, line: str) -> None:
         """On standard error."""

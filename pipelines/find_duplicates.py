@@ -5,21 +5,19 @@ lookalike dedup out --variant mobilenet_v2_100_224
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.duplicates_report import copy_facts, duplicates_pages
+from index.duplicates_report import copy_facts
 from index.embedding_dataset import EmbeddingDataset
-from index.errors import UsageError
-from index.groups_table import encode_groups, groups_table, removal_lists
+from index.errors import ArtifactError, UsageError
 from index.keep_policy import BEST, KEEP_POLICIES, SHARPEST, check_policy
 from index.manifest import CopySettings, DuplicatesManifest
 from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from index.publishing import UNFINISHED, replacing, settle_embeddings
-from index.score_histogram import draw_score_histogram
-from index.stored_file import StoredFile
+from index.written_groups import publish_groups
 from pipelines.job import COPIES_FOUND, DONE, JobReport, above_zero, flag, memory_size
 
 if TYPE_CHECKING:
@@ -100,7 +98,8 @@ class FindDuplicates:
 
     def run(self) -> JobReport:
         """Write groups, lists and pages beside the old ones, then rename into place."""
-        from pipelines.compared_pictures import compare_across, compare_within
+        from pipelines.compared_pictures import compare_across, compare_within, member_identities
+        from pipelines.load_thumbnails import load_thumbnail
         from pipelines.start_beam import start_beam
         from transforms.variants import stored_name
 
@@ -114,15 +113,32 @@ class FindDuplicates:
             if self.against is None:
                 compared = compare_within(dataset, self.between, self.prefer)
             else:
-                other = EmbeddingDataset.open(self.against, dataset.space.variant)
+                other = self._other(output, dataset.space.variant)
                 compared = compare_across(other, dataset, self.prefer)
             kind = DUPLICATES if compared.sides is None else LEAKS
-            parent = output.folder(kind)
-            with replacing(parent, dataset.space.variant, overwrite=self.overwrite) as made:
-                search = self._search(compared, settings, options, parent.folder(UNFINISHED, WORK))
-                manifest = self._write(dataset, compared, search, settings, made)
-        place = output.folder(kind, variant_partition(dataset.space.variant))
-        return self._report(manifest, place)
+            parent, variant = output.folder(kind), dataset.space.variant
+            manifest = self._standing(parent, compared, settings)
+            if manifest is None:
+                with replacing(parent, variant, overwrite=self.overwrite) as made:
+                    work = parent.folder(UNFINISHED, WORK)
+                    search = self._search(compared, settings, options, work)
+                    manifest = publish_groups(
+                        search,
+                        compared,
+                        settings,
+                        made,
+                        member_identities(search.groups, compared.pictures),
+                        load_thumbnail,
+                    )
+        return self._report(manifest, parent.folder(variant_partition(variant)))
+
+    def _other(self, output: OutputFolder, variant: str) -> EmbeddingDataset:
+        other = OutputFolder.at(self.against or "")
+        if os.path.realpath(other.root) == os.path.realpath(output.root):
+            raise UsageError(
+                "--against is this very output; without it, copies within it are found"
+            )
+        return EmbeddingDataset.open(other, variant)
 
     def _settings(self) -> CopySettings:
         if self.thorough and self.by_score:
@@ -172,72 +188,24 @@ class FindDuplicates:
 
         return find_duplicate_groups(compared, settings, work, None if fits else index_folder)
 
-    def _write(
-        self,
-        dataset: EmbeddingDataset,
-        compared: ComparedPictures,
-        search: CopySearch,
-        settings: CopySettings,
-        folder: OutputFolder,
-    ) -> DuplicatesManifest:
-        from pipelines.load_thumbnails import load_thumbnail
-
-        pictures, evidence = compared.pictures, search.evidence
-        table = groups_table(
-            search.groups, pictures, dataset.space, remove_transitive=settings.remove_transitive
+    def _standing(
+        self, parent: OutputFolder, compared: ComparedPictures, settings: CopySettings
+    ) -> DuplicatesManifest | None:
+        """What was found before, where this very search was made already."""
+        if self.overwrite:
+            return None
+        try:
+            variant = compared.datasets[-1].space.variant
+            manifest = DuplicatesManifest.read(parent.folder(variant_partition(variant)))
+        except ArtifactError:
+            return None
+        embeddings = tuple(one.record.digest for one in compared.datasets)
+        asked = (settings, embeddings, compared.between)
+        return (
+            manifest
+            if (manifest.settings, manifest.embeddings, manifest.between) == asked
+            else None
         )
-        ours = pictures if self.against is None else pictures.slice(len(compared.datasets[0]))
-        to_remove, kept = removal_lists(table, ours.column("uri"))
-        looked = Counter(look.verdict for look in evidence.seen.values())
-        strangers = search.distribution
-        files = {
-            "groups.parquet": encode_groups(table),
-            "to_remove.txt": to_remove,
-            "kept.txt": kept,
-        }
-        stored = {
-            name: StoredFile.of(name, data, rows=len(table) if name == "groups.parquet" else None)
-            for name, data in files.items()
-        }
-        for name, data in files.items():
-            folder.write(name, data)
-        facts = {
-            "settings": settings,
-            "space": dataset.space,
-            "embeddings": tuple(one.record.digest for one in compared.datasets),
-            "between": compared.between,
-            "threshold": evidence.threshold,
-            "strangers": strangers and (strangers.median, strangers.start, strangers.decay),
-            "join": search.join,
-            "pictures": len(pictures),
-            "pairs": len(evidence.pairs),
-            "looked_at": dict(looked),
-            "groups": len(search.groups),
-            "members": dict(
-                Counter(one.kind for group in search.groups for one in group.duplicates)
-            ),
-            "removed": sum(table.column("remove").to_pylist()),
-            "groups_file": stored["groups.parquet"],
-            "to_remove_file": stored["to_remove.txt"],
-            "kept_file": stored["kept.txt"],
-        }
-        manifest = DuplicatesManifest(**facts, report_files=())
-        title = "Copies across two sides" if compared.between else "Duplicate pictures"
-        pages = []
-        for name, page in duplicates_pages(
-            title,
-            search.groups,
-            pictures,
-            copy_facts(manifest),
-            draw_score_histogram(evidence),
-            load_thumbnail,
-        ):
-            data = page.encode()
-            folder.write(name, data)
-            pages.append(StoredFile.of(name, data))
-        manifest = manifest.model_copy(update={"report_files": tuple(pages)})
-        manifest.write(folder)
-        return manifest
 
     def _report(self, manifest: DuplicatesManifest, made: OutputFolder) -> JobReport:
         facts = copy_facts(manifest)
@@ -250,7 +218,6 @@ class FindDuplicates:
 def _index_of(dataset: EmbeddingDataset, max_bytes: int, work: OutputFolder) -> str:
     """The folder of an index of a data set: the standing one where it has these rows, else a new one."""
     from index.builder import IndexOptions, build_index
-    from index.errors import ArtifactError
     from index.manifest import IndexManifest
     from index.output_folder import INDEX
     from pipelines.copy_work import tell
@@ -262,6 +229,6 @@ def _index_of(dataset: EmbeddingDataset, max_bytes: int, work: OutputFolder) -> 
             return standing.root
     except ArtifactError:
         pass
-    tell("there is no index of these embeddings; making one to compare with")
+    tell("there is no index of these very embeddings; making one to compare with")
     build_index(dataset, work, IndexOptions(max_bytes=max_bytes, told=tell))
     return work.root

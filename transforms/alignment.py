@@ -16,6 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import correlate2d
 
 from index.copy_evidence import Look
 from transforms.local_features import CELL, TEXTURE, LocalFeatures, cell_rows
@@ -26,7 +27,7 @@ MOST_RATIO: Final = (
     0.72  # of squared distances, to the nearest descriptor and to the next (Lowe's test)
 )
 TOLERANCE: Final = 4.0  # pixels between where a point is and where the map has it
-LEAST_POINTS: Final = 6  # that a map must have
+LEAST_POINTS: Final = 8  # that a map must have
 SURE_POINTS: Final = 25  # so many are no accident: no other map is looked for
 SCALES: Final = (0.2, 5.0)
 MOST_STRETCH: Final = 1.8
@@ -34,9 +35,11 @@ LEAST_CORRELATION: Final = 0.6  # of two cells that show the same
 # Of 22,000 pairs among copies of 125 photographs by 30 transformations, those that share a photograph
 # agree in 0.8 of their cells or more (98.7%), those that do not in at most 0.73, nearly all below 0.67.
 LEAST_AGREEMENT: Final = 0.8
-LEAST_OVERLAP: Final = (
-    0.8  # of what the one picture shows, to be found within the frame of the other
-)
+LEAST_OVERLAP: Final = 0.8  # of what the one picture shows, within the frame of the other
+# What covers a part of a picture, such as a logo, is smaller than a square of so many cells; where all
+# of such a square differs, something else is shown there.
+SQUARE: Final = 4
+MOST_OF_SQUARE: Final = 0.75
 DECIDABLE_POINTS: Final = 40  # with fewer in a picture, points that do not match prove nothing
 DECIDABLE_CELLS: Final = 12
 SAME_FRAME: Final = 0.04  # of a side: by how much corners may miss each other
@@ -51,17 +54,26 @@ class _Map:
 
 @dataclass(frozen=True)
 class _Overlap:
-    """Seen in the frame of one picture: how much of it the other covers, and how far they agree."""
+    """Seen in the frame of one picture: how much of it the other covers, and how far they agree there.
+
+    Attributes:
+        covered: the share of its cells that are not flat and lie within the other.
+        agreement: the share of the compared cells that show the same.
+        has_other_part: whether a whole square of cells shows something else.
+    """
 
     covered: float
     agreement: float
+    has_other_part: bool
 
 
 def align(one: LocalFeatures, other: LocalFeatures) -> Look:
     """Whether two pictures show the same, wholly or the one within the other.
 
-    The order of the two does not matter to what is said of "same" but for rounding.
+    The order of the two does not matter.
     """
+    if (len(other.points), other.traits.sharpness) < (len(one.points), one.traits.sharpness):
+        one, other = other, one
     found = _find_map(one, other, mirrored=False)
     if found is None or found.points < SURE_POINTS:
         turned = _find_map(one.mirrored(), other, mirrored=True)
@@ -73,7 +85,7 @@ def align(one: LocalFeatures, other: LocalFeatures) -> Look:
         there = _overlap(first.gray, other.gray, found.matrix)
         back = _overlap(other.gray, first.gray, cv2.invertAffineTransform(found.matrix))
         inner = max(there, back, key=lambda overlap: overlap.covered)
-        if inner.covered >= LEAST_OVERLAP:
+        if inner.covered >= LEAST_OVERLAP and not inner.has_other_part:
             agreement = inner.agreement
         if agreement >= LEAST_AGREEMENT:
             return Look("same", agreement, _describe(found, one, other))
@@ -86,15 +98,11 @@ def _find_map(one: LocalFeatures, other: LocalFeatures, *, mirrored: bool) -> _M
     if min(len(one.points), len(other.points)) < LEAST_POINTS:
         return None
     likeness = _root(one.descriptors) @ _root(other.descriptors).T
-    rows = np.arange(len(likeness))
-    nearest = likeness.argmax(axis=1)
-    best = likeness[rows, nearest]
-    likeness[rows, nearest] = -1
-    next_best = likeness.max(axis=1)
-    clear = np.flatnonzero(1 - best < MOST_RATIO * (1 - next_best))
-    if len(clear) < LEAST_POINTS:
+    forth, back = _clear_matches(likeness), _clear_matches(likeness.T)[:, ::-1]
+    matches = np.unique(np.concatenate([forth, back]), axis=0)
+    if len(matches) < LEAST_POINTS:
         return None
-    here, there = one.points[clear], other.points[nearest[clear]]
+    here, there = one.points[matches[:, 0]], other.points[matches[:, 1]]
     cv2.setRNGSeed(0)
     matrix, agrees = cv2.estimateAffine2D(
         here,
@@ -113,6 +121,17 @@ def _find_map(one: LocalFeatures, other: LocalFeatures, *, mirrored: bool) -> _M
     # Many points of the one that meet in one of the other are one point.
     points = min(len(np.unique(np.rint(side[chosen]), axis=0)) for side in (here, there))
     return _Map(matrix, points, mirrored)
+
+
+def _clear_matches(likeness: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Points and their nearest ones, where none other is nearly as near: int64 [matches, 2]."""
+    rows = np.arange(len(likeness))
+    nearest = likeness.argmax(axis=1)
+    best = likeness[rows, nearest]
+    others = likeness.copy()
+    others[rows, nearest] = -1
+    clear = np.flatnonzero(1 - best < MOST_RATIO * (1 - others.max(axis=1)))
+    return np.stack([clear, nearest[clear]], axis=1)
 
 
 def _root(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -151,7 +170,19 @@ def _overlap(frame: NDArray[np.uint8], other: NDArray[np.uint8], matrix: Matrix)
     return _Overlap(
         covered=float((inside & textured).sum() / max(textured.sum(), 1)),
         agreement=float(agreeing.sum() / max(compared.sum(), 1)),
+        has_other_part=_has_other_part(compared & ~agreeing, compared, height // CELL),
     )
+
+
+def _has_other_part(differing: NDArray[np.bool_], compared: NDArray[np.bool_], rows: int) -> bool:
+    """Whether nearly all of some square of cells differs: of bool [cells], row by row."""
+    grids = [mask.reshape(rows, -1).astype(np.float32) for mask in (differing, compared)]
+    if min(grids[0].shape) < SQUARE:
+        return False
+    window = np.ones((SQUARE, SQUARE), np.float32)
+    sums = [correlate2d(grid, window, mode="valid") for grid in grids]
+    enough = sums[1] >= MOST_OF_SQUARE * SQUARE**2
+    return bool((enough & (sums[0] >= MOST_OF_SQUARE * sums[1])).any())
 
 
 def _shows_enough(picture: LocalFeatures) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from index.copy_evidence import CopyEvidence, Look
 from index.distinct_pictures import DistinctPictures
 from index.duplicate_groups import CopyGraph, leak_groups, star_groups
-from index.groups_table import groups_table, removal_lists
+from index.groups_table import CHANGED, SAME_FILE, groups_table, removal_lists
 from index.similar_pairs import SimilarPairs
 from tests.conftest import picture_table, space
 
@@ -199,7 +199,8 @@ def test_the_table_has_a_row_a_member_and_the_lists_every_picture_once():
     content = ["a", "b", "c", "a", "d"]
     groups = grouped(5, pairs, scores={(0, 2): 0.8}, content=content)
     table = picture_table(5, content_hash=content)
-    found = groups_table(groups, table, space())
+    identities = {row: row for row in range(5)}
+    found = groups_table(groups, table, space(), identities)
     assert [
         (row["group"], row["uri"][3:6], row["keep"], row["remove"], row["kind"], row["evidence"])
         for row in found.to_pylist()
@@ -213,14 +214,45 @@ def test_the_table_has_a_row_a_member_and_the_lists_every_picture_once():
     to_remove, kept = removal_lists(found, table.column("uri"))
     assert to_remove.decode().split() == ["/p/001.jpg", "/p/003.jpg"]
     assert kept.decode().split() == ["/p/000.jpg", "/p/002.jpg", "/p/004.jpg"]
-    all_of_them = groups_table(groups, table, space(), remove_transitive=True)
+    all_of_them = groups_table(groups, table, space(), identities, remove_transitive=True)
     assert sum(all_of_them.column("remove").to_pylist()) == 3
 
 
 def test_no_groups_make_an_empty_table():
     table = picture_table(2)
-    assert groups_table([], table, space()).num_rows == 0
-    assert removal_lists(groups_table([], table, space()), table.column("uri"))[0] == b""
+    nothing = groups_table([], table, space(), {})
+    assert nothing.num_rows == 0
+    assert removal_lists(nothing, table.column("uri"))[0] == b""
+
+
+def test_what_is_gone_or_is_another_name_of_what_stays_is_held_back():
+    pairs = {(0, 1): 0.95, (0, 2): 0.95, (3, 4): 0.95}
+    table = picture_table(5)
+    groups = grouped(5, pairs)
+    found = groups_table(groups, table, space(), {0: "a", 1: "a", 2: "b", 3: None, 4: "c"})
+    held_back = dict(
+        zip(found.column("uri").to_pylist(), found.column("held_back").to_pylist(), strict=True)
+    )
+    assert held_back["/p/001.jpg"] == SAME_FILE
+    assert held_back["/p/004.jpg"] == CHANGED
+    assert found.filter(found.column("remove")).column("uri").to_pylist() == ["/p/002.jpg"]
+
+
+def test_a_picture_that_holds_strangers_may_be_a_mixture():
+    framed = Look("same", 0.9, "cropped or framed")
+    evidence = evidence_of(
+        {(0, 1): framed, (0, 2): framed, (3, 4): framed, (3, 5): framed, (4, 5): 0.95}
+    )
+    graph = CopyGraph(evidence, 6, np.arange(6))
+    assert graph.possible_mixtures() == {
+        0: [[1], [2]],
+        3: [[4], [5]],
+    }  # nobody has looked at 4 and 5
+    joined = evidence_of({(3, 4): framed, (3, 5): framed, (4, 5): Look("same", 0.9)})
+    assert CopyGraph(joined, 6, np.arange(6)).possible_mixtures() == {}
+    evidence.part([(0, 1), (2, 0)])
+    assert not evidence.are_copies()[:2].any()
+    assert evidence.are_copies()[2:4].all()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from index.errors import ArtifactDamaged, InvalidInput, UsageError
+from index.errors import ArtifactDamaged, ArtifactError, InvalidInput, UsageError
 from index.file_moves import carry_out, plan_moves, read_notes, take_back
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_overwritten_and_no_file_loses_its_last_name(files):
         "its first name is gone; the link is its last one",
     ]
     assert set(before) - set(everything(files / "new")) == {"c/1.jpg"}
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ArtifactError, match="File exists"):
         carry_out(moves[:1] if os.path.exists(moves[0].source) else moves[1:2], io.StringIO())
 
 
@@ -84,3 +84,43 @@ def test_what_cannot_be_done_is_refused_before_anything_is_done(files):
 
 def test_no_files_are_no_moves(tmp_path):
     assert plan_moves([], str(tmp_path / "new"), "move") == []
+
+
+def test_a_first_name_that_has_become_a_way_to_the_new_one_is_not_a_second_name(files):
+    moves = plan_moves(paths(files), str(files / "new"), "link")
+    carry_out(moves, io.StringIO())
+    (files / "in").rename(files / "old")
+    (files / "in").symlink_to("new")
+    before = everything(files)
+    assert [bool(reason) for _, reason in take_back(moves)] == [True] * 3
+    assert everything(files) == before
+
+
+def test_a_step_that_fails_says_how_far_it_came(files):
+    moves = plan_moves(paths(files), str(files / "new"), "move")
+    os.unlink(moves[1].source)
+    notes = io.StringIO()
+    with pytest.raises(ArtifactError, match="after 1 of 3"):
+        carry_out(moves, notes)
+    assert [reason for _, reason in take_back(read_notes(notes.getvalue()))] == [
+        "both names are gone",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    "note",
+    ['{"source": 1, "target": 2, "how": "link"}', '{"source": "a", "target": "b", "how": "copy"}'],
+)
+def test_a_note_that_is_no_move_is_refused(note):
+    with pytest.raises(ArtifactDamaged, match="line 1"):
+        read_notes(f"{note}\n")
+
+
+def test_links_and_folders_are_not_moved(files):
+    os.symlink(files / "in/c/1.jpg", files / "in/link.jpg")
+    with pytest.raises(InvalidInput, match="not moved"):
+        plan_moves([str(files / "in/link.jpg")], str(files / "new"), "move")
+    assert len(plan_moves([str(files / "in/link.jpg")], str(files / "new"), "link")) == 1
+    with pytest.raises(InvalidInput, match="no file"):
+        plan_moves([str(files / "in/c")], str(files / "new"), "link")

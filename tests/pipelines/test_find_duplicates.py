@@ -137,6 +137,7 @@ def test_pictures_that_are_gone_leave_it_to_the_score(tmp_path, copies, tiny_tf2
     embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
     shutil.rmtree(tmp_path / "in")
     assert dedup(tmp_path / "out", "--threshold", "1") == 0
+    assert (tmp_path / f"out/duplicates/variant={VARIANT}/to_remove.txt").read_text() == ""
     assert {"0_same.jpg", "0.jpg"} in [
         {keep, *others} for keep, others in found(tmp_path / "out").items()
     ]
@@ -148,14 +149,45 @@ def test_pictures_that_are_gone_leave_it_to_the_score(tmp_path, copies, tiny_tf2
 def test_a_picture_that_was_changed_since_is_not_taken_for_what_it_was(tmp_path, copies, tiny_tf2):
     shutil.copytree(copies / "in", tmp_path / "in")
     embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
-    for name in ("0_small.jpg", "2_mirrored.jpg"):
-        (tmp_path / "in/test" / name).write_bytes(encoded(scene(0)))
+    for name in ("train/0.jpg", "test/2_mirrored.jpg"):
+        (tmp_path / "in" / name).write_bytes(encoded(scene(30)))
+    (tmp_path / "in/train/1.jpg").unlink()
     assert dedup(tmp_path / "out", "--prefer", "train/**", "--threshold", "1") == 0
-    assert found(tmp_path / "out") == {
-        "0.jpg": {"0_same.jpg"},
-        "1.jpg": {"1_gray.png"},
-        "3.jpg": {"3_turned.jpg"},
-    }
+    groups = found(tmp_path / "out")
+    assert groups["3.jpg"] == {"3_turned.jpg"}
+    assert groups["0.jpg"] == {"0_same.jpg"}  # of the bytes that they had; but nothing is proposed
+    assert not set(groups) & {"1.jpg", "2.jpg"}
+    held_back = {Path(row["uri"]).name: row["held_back"] for row in rows(tmp_path / "out")}
+    assert "changed" in held_back["0_same.jpg"]
+    removed = tmp_path / f"out/duplicates/variant={VARIANT}/to_remove.txt"
+    assert [Path(line).name for line in removed.read_text().split()] == ["3_turned.jpg"]
+
+
+def test_another_name_of_a_kept_file_is_not_proposed(tmp_path, tiny_tf2):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/b.jpg").write_bytes(encoded(scene(0)))
+    (tmp_path / "in/a.jpg").symlink_to("b.jpg")
+    (tmp_path / "in/c.jpg").write_bytes(encoded(scene(0)))
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    assert dedup(tmp_path / "out") == 0
+    assert found(tmp_path / "out") == {"a.jpg": {"b.jpg", "c.jpg"}}
+    held_back = {Path(row["uri"]).name: row["held_back"] for row in rows(tmp_path / "out")}
+    assert held_back == {"a.jpg": "", "b.jpg": "another name of a file that is kept", "c.jpg": ""}
+
+
+def test_a_collage_is_no_copy_of_what_it_holds(tmp_path, tiny_tf2):
+    (tmp_path / "in").mkdir()
+    page = Image.new("RGB", (640, 240))
+    for place, seed in enumerate((1, 2)):
+        (tmp_path / "in" / f"{seed}.png").write_bytes(encoded(scene(seed), "PNG"))
+        page.paste(scene(seed), (320 * place, 0))
+    (tmp_path / "in/collage.png").write_bytes(encoded(page, "PNG"))
+    for seed in range(10, 90):
+        (tmp_path / "in" / f"{seed}.jpg").write_bytes(encoded(scene(seed, (96, 72))))
+    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
+    assert dedup(tmp_path / "out", "--thorough") == 0
+    groups = found(tmp_path / "out")
+    assert not any({"1.png", "2.png"} <= {keep, *others} for keep, others in groups.items())
 
 
 def test_names_with_line_breaks_are_in_the_table_and_never_two_lines(tmp_path, tiny_tf2):
@@ -193,8 +225,12 @@ def test_an_index_finds_the_same(out, capsys):
 
 def test_finished_groups_are_replaced_only_when_asked(out, capsys):
     assert dedup(out) == 0
-    assert main(["dedup", str(out)]) == 1
+    place = out / f"duplicates/variant={VARIANT}/manifest.json"
+    before = place.read_bytes()
+    assert main(["dedup", str(out), "--check"]) == 4  # the same search has its result already
+    assert main(["dedup", str(out), "--thorough"]) == 1
     assert "--overwrite" in capsys.readouterr().err
+    assert place.read_bytes() == before
 
 
 def test_a_check_fails_where_there_are_copies(out, tmp_path, tiny_tf2):
@@ -245,6 +281,7 @@ def test_copies_across_splits_are_reported_and_no_others(out, capsys):
         (("--precision", "0.9", "--threshold", "0.9"), "choose one"),
         (("--keep", "sharpest", "--by-score"), "sharpest"),
         (("--keep", "newest"), "'newest'"),
+        (("--prefer", "no/**"), "matches none"),
     ],
 )
 def test_what_makes_no_sense_is_refused(out, capsys, flags, said):
@@ -259,6 +296,8 @@ def test_pictures_of_another_output_are_found(out, tmp_path, tiny_tf2, tiny_hub,
     (tmp_path / "in/known.jpg").write_bytes(encoded(scene(4).resize((240, 180))))
     (tmp_path / "in/same.jpg").write_bytes(encoded(scene(5), quality=92))
     embed(tmp_path / "in", tmp_path / "mine", tiny_tf2)
+    assert dedup(tmp_path / "mine", "--against", str(tmp_path / "mine")) == 2
+    assert "this very output" in capsys.readouterr().err
     assert dedup(tmp_path / "mine", "--against", str(out)) == 0
     assert found(tmp_path / "mine", "leaks") == {"4.jpg": {"known.jpg"}, "5.jpg": {"same.jpg"}}
     folder = tmp_path / f"mine/leaks/variant={VARIANT}"

@@ -71,6 +71,25 @@ def test_screens_that_differ_in_what_they_show_are_different():
     assert align(*screens).verdict == "different"
 
 
+def test_the_order_of_two_pictures_does_not_matter():
+    copies = [
+        features(scene(seed).rotate(7 * seed).resize((150, 110)), quality=30) for seed in range(4)
+    ]
+    others = [features(scene(seed)) for seed in range(4)]
+    for one in copies:
+        for other in others:
+            assert align(one, other) == align(other, one)
+
+
+def test_frames_and_forms_around_other_pictures_are_different():
+    pages = []
+    for seed in (8, 9):
+        page = scene(10, (400, 300))
+        page.paste(scene(seed, (200, 150)), (100, 75))
+        pages.append(features(page))
+    assert align(*pages).verdict == "different"
+
+
 def test_pictures_that_show_nothing_are_undecided():
     flat = features(Image.new("RGB", (200, 150), (90, 120, 200)))
     blobs = local_features(picture(1))
