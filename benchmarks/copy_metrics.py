@@ -16,7 +16,7 @@ class FoundGroups:
     Attributes:
         groups: names of pictures that it takes for copies of each other.
         removed: names of those it would remove, with the one that it keeps for each.
-        seconds: from files to groups.
+        seconds: to groups, from embeddings or from files, whatever it starts from.
     """
 
     groups: Sequence[Sequence[str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,79 +12,23 @@ from numpy.typing import NDArray
 
 from index.compared_vectors import ComparedVectors
 from index.copy_evidence import CopyEvidence, Look, LookAtPairs, components
+from index.copy_task import ComparedPictures, CopyWork, PictureId
 from index.distinct_pictures import DistinctPictures
 from index.duplicate_groups import CopyGraph, DuplicateGroup, leak_groups, star_groups
-from index.embedding_dataset import EmbeddingDataset
+from index.duplicates_manifest import CopySettings
 from index.keep_policy import (
     BEST,
     SHARPEST,
-    PictureTraits,
     how_much_worse,
     keeping_order,
     pixels_of,
 )
-from index.manifest import CopySettings
 from index.pair_join import ExactJoin, IndexJoin, PairJoin
 from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
 from index.similar_pairs import SimilarPairs
 
 HIGH_SCORE: Final = 0.9  # taken where nothing better is learnt, and no stranger is expected there
 CROWD: Final = 4  # strangers among a picture's pairs, in times of the pairs that are kept
-
-PictureId = tuple[str, str]  # its URI, and the sha256 that its bytes had when it was embedded
-PicturePair = tuple[PictureId, PictureId]
-
-
-@dataclass(frozen=True)
-class ComparedPictures:
-    """What is compared.
-
-    Attributes:
-        pictures: one row a picture, of one or two data sets.
-        datasets: that have them.
-        rows: int64 [pictures], the row of each among those of the data sets.
-        sides: int8 [pictures], 0 (kept) or 1, where copies across two sides are looked for.
-        preferred: int8 [pictures], the lower the sooner one is kept; None for all alike.
-        between: what the two sides are called.
-    """
-
-    pictures: pa.Table
-    datasets: tuple[EmbeddingDataset, ...]
-    rows: NDArray[np.int64]
-    sides: NDArray[np.int8] | None
-    preferred: NDArray[np.int8] | None
-    between: tuple[str, ...] = ()
-
-    def own_uris(self) -> pa.ChunkedArray:
-        """Those of the last data set: where there are two, the first is somebody else's."""
-        uris = self.pictures.column("uri")
-        if len(self.datasets) == 1:
-            return uris
-        return uris.filter(pa.array(self.rows >= len(self.datasets[0])))
-
-
-class CopyWork(Protocol):
-    """Who does the heavy work."""
-
-    def join(self, join: PairJoin, most: int) -> SimilarPairs:
-        """All pairs that a join finds, the `most` best of every picture."""
-        ...
-
-    def look(self, pairs: Sequence[PicturePair]) -> Sequence[Look]:
-        """What laying pictures on each other shows."""
-        ...
-
-    def traits(self, pictures: Sequence[PictureId]) -> Sequence[PictureTraits | None]:
-        """What can be seen of pictures one by one; None for those that cannot be read."""
-        ...
-
-    def looking_s(self, pictures: Sequence[PictureId], pairs: int) -> float:
-        """About how long looking at so many pairs of some pictures takes, in seconds."""
-        ...
-
-    def tell(self, line: str) -> None:
-        """Say something to whoever waits."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Final
 import pyarrow as pa
 
 from index.duplicate_groups import Duplicate, DuplicateGroup
+from index.duplicates_manifest import DuplicatesManifest
 from index.html_report import PictureCard, PictureRow, Section, render_report
-from index.manifest import DuplicatesManifest
 
 PAGE_GROUPS: Final = 100
 MOST_PAGES: Final = 50

@@ -6,23 +6,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
-import jinja2
-
+from index.drawings import Tick, draw
 from index.html_report import Section, render_report
 from index.manifest import IndexManifest, MeasuredSearch
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 70, 620, 34, 310
-_TEMPLATE: Final = Path(__file__).with_name("recall_plot.svg.jinja")
-
-
-@dataclass(frozen=True)
-class _Tick:
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -117,18 +107,16 @@ def _draw(tried: Sequence[MeasuredSearch], chosen: MeasuredSearch, min_recall: f
     bounds = itertools.accumulate((one.recall_at_10 for one in fastest), max, initial=-1.0)
     best = [one for one, bound in zip(fastest, bounds, strict=False) if one.recall_at_10 > bound]
     line = [f"{across(one.recall_at_10)},{up(one.queries_a_second)}" for one in best]
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        _TEMPLATE.read_text(encoding="utf-8")
-    )
-    return template.render(
+    return draw(
+        "recall_plot.svg.jinja",
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,
         right=RIGHT,
         top=TOP,
         bottom=BOTTOM,
-        across=[_Tick(across(recall), f"{recall:.2f}") for recall in recalls],
-        up=[_Tick(up(10**power), f"{10**power:,}") for power in range(low, high + 1)],
+        across=[Tick(across(recall), f"{recall:.2f}") for recall in recalls],
+        up=[Tick(up(10**power), f"{10**power:,}") for power in range(low, high + 1)],
         target=across(min_recall),
         line=" ".join(line),
         points=sorted(points, key=lambda point: point.chosen),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import jinja2
 import numpy as np
 
 from index.copy_evidence import VERDICTS, CopyEvidence
+from index.drawings import Tick, draw
 
 WIDTH, HEIGHT, LEGEND = 680, 330, 26
 LEFT, RIGHT, TOP, BOTTOM = 70, 660, 34, 280
@@ -21,13 +20,6 @@ LEGEND_TEXT: Final = (
     ("not looked at, or undecided", OPEN),
     ("looked at, different", STRANGER),
 )
-_TEMPLATE: Final = Path(__file__).with_name("score_histogram.svg.jinja")
-
-
-@dataclass(frozen=True)
-class _Tick:
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -80,18 +72,16 @@ def draw_score_histogram(evidence: CopyEvidence) -> str:
     ticks = np.arange(math.ceil(low / tick - 1e-9), round(1 / tick) + 1) * tick
     threshold = evidence.threshold
     is_drawn = threshold is not None and threshold >= low
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return draw(
+        "score_histogram.svg.jinja",
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,
         right=RIGHT,
         top=TOP,
         bottom=BOTTOM,
-        across=[_Tick(across(score), f"{score:.2f}") for score in ticks.tolist()],
-        up=[_Tick(up(count), f"{count:,}") for count in range(0, top + 1, step)],
+        across=[Tick(across(score), f"{score:.2f}") for score in ticks.tolist()],
+        up=[Tick(up(count), f"{count:,}") for count in range(0, top + 1, step)],
         bars=bars,
         threshold=across(threshold) if is_drawn and threshold is not None else None,
         threshold_label="" if threshold is None else f"{threshold:.3f}",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping
 
-from index.copy_search import ComparedPictures, CopySearch
+from index.copy_search import CopySearch
+from index.copy_task import ComparedPictures
+from index.duplicates_manifest import CopySettings, DuplicatesManifest
 from index.duplicates_report import Thumbnail, copy_facts, duplicates_pages
 from index.groups_table import encode_groups, groups_table, removal_lists
-from index.manifest import CopySettings, DuplicatesManifest
 from index.output_folder import OutputFolder
 from index.score_histogram import draw_score_histogram
 from index.stored_file import StoredFile

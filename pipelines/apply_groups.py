@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from index.duplicates_manifest import DuplicatesManifest
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactDamaged, ArtifactError, OutputMissing, UsageError
 from index.file_moves import How, carry_out, plan_moves, read_notes, take_back
 from index.groups_table import decode_groups, removed_uris
-from index.manifest import DuplicatesManifest, EmbeddingsManifest
+from index.manifest import EmbeddingsManifest
 from index.output_folder import APPLIED, DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from pipelines.job import DONE, FAILED, JobReport, flag

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from index.copy_search import ComparedPictures
+from index.copy_task import ComparedPictures
 from index.dataset_rows import rows_of_pictures
 from index.duplicate_groups import DuplicateGroup
 from index.embedding_dataset import EmbeddingDataset

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.copy_search import PictureId, PicturePair
+    from index.copy_task import PictureId, PicturePair
     from index.keep_policy import PictureTraits
     from index.pair_join import PairJoin
     from transforms.compared_pictures import PictureComparer

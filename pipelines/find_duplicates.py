@@ -9,11 +9,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from index.duplicates_manifest import CopySettings, DuplicatesManifest
 from index.duplicates_report import copy_facts
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactError, UsageError
 from index.keep_policy import BEST, KEEP_POLICIES, SHARPEST, check_policy
-from index.manifest import CopySettings, DuplicatesManifest
 from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from index.publishing import UNFINISHED, replacing, settle_embeddings
@@ -23,7 +23,8 @@ from pipelines.job import COPIES_FOUND, DONE, JobReport, above_zero, flag, memor
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from index.copy_search import ComparedPictures, CopySearch
+    from index.copy_search import CopySearch
+    from index.copy_task import ComparedPictures
 
 PRECISION: Final = 0.99
 WORK: Final = "work"  # of workers, below what is not published yet

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from index.copy_evidence import Look
-from index.copy_search import PictureId, PicturePair
+from index.copy_task import PictureId, PicturePair
 from index.keep_policy import PictureTraits
 from transforms.alignment import align
 from transforms.local_features import LocalFeatures, local_features

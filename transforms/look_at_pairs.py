@@ -9,7 +9,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from index.copy_evidence import encode_looks
-from index.copy_search import PicturePair
+from index.copy_task import PicturePair
 from index.output_folder import OutputFolder
 from transforms.compared_pictures import PictureComparer
 from transforms.launcher_watch import end_with

@@ -6,6 +6,8 @@ import pytest
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
 from tests.conftest import broken_files, contents, picture
+from tests.copies import draw_copies
+from tests.copies import embed as embed_copies
 from transforms import model_inputs
 
 USABLE = 12  # of the pictures in `photos`
@@ -72,4 +74,13 @@ def many(tmp_path_factory) -> Path:
         (folder / f"{seed:02}.jpg").write_bytes(picture(seed))
     for name, data in broken_files().items():
         (folder / f"1_{name}").write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory, tiny_tf2) -> Path:
+    """Pictures with known copies, in the folder `in`, and their embeddings in `out`."""
+    folder = tmp_path_factory.mktemp("copies")
+    draw_copies(folder)
+    embed_copies(folder / "in", folder / "out", tiny_tf2)
     return folder

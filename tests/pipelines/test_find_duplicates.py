@@ -1,78 +1,19 @@
-import json
-import os
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
-from index.manifest import DuplicatesManifest
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
 from tests.conftest import encoded, scene
-
-VARIANT = "v"
-
-
-def embed(folder: Path, out: Path, module: Path) -> None:
-    flags = ["--variants", f"{VARIANT}={module}", "--output", str(out)]
-    assert main(["embed", str(folder), *flags]) == 0
-
-
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory, tiny_tf2) -> Path:
-    """Eight scenes, of which four have copies; in two folders. With its embeddings in out."""
-    folder = tmp_path_factory.mktemp("copies")
-    for name in ("train", "test"):
-        (folder / "in" / name).mkdir(parents=True)
-    for seed in range(8):
-        (folder / "in/train" / f"{seed}.jpg").write_bytes(encoded(scene(seed), quality=92))
-    made = {
-        "0_same.jpg": encoded(scene(0), quality=92),
-        "0_small.jpg": encoded(scene(0).resize((200, 150))),
-        "1_gray.png": encoded(ImageOps.grayscale(scene(1)), "PNG"),
-        "2_mirrored.jpg": encoded(ImageOps.mirror(scene(2)), quality=60),
-        "3_turned.jpg": encoded(scene(3).rotate(180)),
-    }
-    for name, data in made.items():
-        (folder / "in/test" / name).write_bytes(data)
-    embed(folder / "in", folder / "out", tiny_tf2)
-    return folder
+from tests.copies import GROUPS, VARIANT, dedup, embed, found, manifest, rows
 
 
 @pytest.fixture
 def out(copies, tmp_path) -> Path:
     return Path(shutil.copytree(copies / "out", tmp_path / "out"))
-
-
-def dedup(out: Path, *flags: str) -> int:
-    return main(["dedup", str(out), "--overwrite", *flags])
-
-
-def rows(out: Path, kind: str = "duplicates") -> list[dict]:
-    place = out / kind / f"variant={VARIANT}/groups.parquet"
-    return pq.ParquetFile(place).read().to_pylist()
-
-
-def found(out: Path, kind: str = "duplicates") -> dict[str, set[str]]:
-    """The kept picture's name -> its duplicates'."""
-    groups: dict[int, list[str]] = {}
-    for row in rows(out, kind):
-        groups.setdefault(row["group"], []).append(Path(row["uri"]).name)
-    return {names[0]: set(names[1:]) for names in groups.values()}
-
-
-def manifest(out: Path, kind: str = "duplicates") -> DuplicatesManifest:
-    return DuplicatesManifest.read(OutputFolder.at(out / kind / f"variant={VARIANT}"))
-
-
-GROUPS = {
-    "0.jpg": {"0_same.jpg", "0_small.jpg"},
-    "1.jpg": {"1_gray.png"},
-    "2.jpg": {"2_mirrored.jpg"},
-    "3.jpg": {"3_turned.jpg"},
-}
 
 
 def test_copies_are_grouped_with_their_evidence_and_nothing_is_touched(out, copies, capsys):
@@ -342,62 +283,3 @@ def test_groups_do_not_depend_on_the_order_of_shards(out, copies):
     assert place.exists()
     dedup(out)
     assert rows(out) == straight
-
-
-def apply(out: Path, *flags: str) -> int:
-    return main(["apply", str(out), *flags])
-
-
-def test_kept_pictures_are_linked_into_a_folder_when_asked_and_that_can_be_undone(
-    out, copies, tmp_path, capsys
-):
-    assert apply(out, "--to", str(tmp_path / "clean")) == 1
-    assert "lookalike dedup" in capsys.readouterr().err
-    dedup(out, "--prefer", "train/**")
-    clean = tmp_path / "clean"
-    before = sorted(str(path) for path in (copies / "in").rglob("*.*"))
-    assert apply(out, "--to", str(clean)) == 0
-    assert "pass --do" in capsys.readouterr().out
-    assert not clean.exists()
-    assert apply(out, "--to", str(clean), "--do") == 0
-    linked = sorted(path.name for path in clean.rglob("*.*"))
-    assert linked == [f"{seed}.jpg" for seed in range(8)]
-    assert os.path.samefile(clean / "0.jpg", copies / "in/train/0.jpg")
-    [notes] = (out / "applied").iterdir()
-    assert len([json.loads(line) for line in notes.read_text().splitlines()]) == 8
-    assert apply(out, "--undo", str(notes)) == 0
-    assert not [path for path in clean.rglob("*") if path.is_file()]
-    assert sorted(str(path) for path in (copies / "in").rglob("*.*")) == before
-
-
-def test_moving_moves_the_kept_and_leaves_the_others(tmp_path, copies, tiny_tf2):
-    shutil.copytree(copies / "in", tmp_path / "in")
-    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
-    dedup(tmp_path / "out", "--prefer", "train/**")
-    before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.*")}
-    assert apply(tmp_path / "out", "--to", str(tmp_path / "clean"), "--how", "move", "--do") == 0
-    left = {path.name for path in (tmp_path / "in").rglob("*.*")}
-    assert left == set().union(*GROUPS.values())
-    assert len(list((tmp_path / "clean").rglob("*.*"))) == 8
-    [notes] = (tmp_path / "out/applied").iterdir()
-    assert apply(tmp_path / "out", "--undo", str(notes)) == 0
-    assert {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.*")} == before
-
-
-def test_groups_of_other_embeddings_are_not_applied(tmp_path, copies, tiny_tf2, capsys):
-    shutil.copytree(copies / "in", tmp_path / "in")
-    embed(tmp_path / "in", tmp_path / "out", tiny_tf2)
-    dedup(tmp_path / "out")
-    (tmp_path / "in/more.png").write_bytes(encoded(scene(50), "PNG"))
-    flags = ["--variants", f"{VARIANT}={tiny_tf2}", "--output", str(tmp_path / "out"), "--update"]
-    assert main(["embed", str(tmp_path / "in"), *flags]) == 0
-    assert apply(tmp_path / "out", "--to", str(tmp_path / "clean"), "--do") == 1
-    assert "run dedup again" in capsys.readouterr().err
-    assert not (tmp_path / "clean").exists()
-
-
-def test_apply_needs_to_know_where(out, capsys):
-    assert apply(out) == 2
-    assert apply(out, "--to", "x", "--undo", "y") == 2
-    assert apply(out, "--undo", str(out / "none.jsonl")) == 1
-    assert "none.jsonl" in capsys.readouterr().err
