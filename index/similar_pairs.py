@@ -134,7 +134,8 @@ def exact_pairs(
                 block[sides[top:bottom, None] == sides[left:right]] = -np.inf
             places = np.flatnonzero(block >= least_score)
             if len(places) > CROWDED * most * sum(block.shape):
-                places = _best_places(block, most)
+                best = _best_places(block, most)
+                places = best[block.ravel()[best] >= least_score]
             one, other = np.divmod(places, right - left)
             if len(one):
                 values = np.minimum(block[one, other], 1)
@@ -152,6 +153,5 @@ def _best_places(block: NDArray[np.float32], most: int) -> NDArray[np.int64]:
             (of_columns * columns + np.arange(columns)).ravel(),
         ]
     )
-    places = np.unique(places)
-    found: NDArray[np.int64] = places[np.isfinite(block.ravel()[places])]
+    found: NDArray[np.int64] = np.unique(places)
     return found
