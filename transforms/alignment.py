@@ -23,9 +23,7 @@ from transforms.local_features import CELL, TEXTURE, LocalFeatures, cell_rows
 
 Matrix = NDArray[np.float64]  # [2, 3], affine: x, y of the one picture -> x, y of the other
 
-MOST_RATIO: Final = (
-    0.72  # of squared distances, to the nearest descriptor and to the next (Lowe's test)
-)
+MOST_RATIO: Final = 0.72  # of squared distances, to the nearest descriptor and to the next (Lowe)
 TOLERANCE: Final = 4.0  # pixels between where a point is and where the map has it
 LEAST_POINTS: Final = 8  # that a map must have
 SURE_POINTS: Final = 25  # so many are no accident: no other map is looked for
