@@ -93,7 +93,9 @@ def duplicates_pages(
             note += f" Groups {start + 1:,} to {start + len(rows):,} of {len(ordered):,}."
         if len(ordered) > len(shown):
             note += f" The first {len(shown):,} are shown; groups.parquet has all."
-        sections = [Section("Groups" if groups else "None found", note if groups else "", rows)]
+        sections = [
+            Section("Groups" if groups else "No duplicates found", note if groups else "", rows)
+        ]
         if place == 0 and drawing:
             about = "Each pair of pictures that was alike enough to be worth a look, by its score."
             sections.insert(0, Section("Scores", about, drawing=drawing))

@@ -17,7 +17,6 @@ from index.keep_policy import BEST, KEEP_POLICIES, SHARPEST, check_policy
 from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from index.publishing import UNFINISHED, replacing, settle_embeddings
-from index.written_groups import publish_groups
 from pipelines.job import COPIES_FOUND, DONE, JobReport, above_zero, flag, memory_size
 
 if TYPE_CHECKING:
@@ -99,6 +98,7 @@ class FindDuplicates:
 
     def run(self) -> JobReport:
         """Write groups, lists and pages beside the old ones, then rename into place."""
+        from index.written_groups import publish_groups
         from pipelines.compared_pictures import compare_across, compare_within, member_identities
         from pipelines.load_thumbnails import load_thumbnail
         from pipelines.start_beam import start_beam

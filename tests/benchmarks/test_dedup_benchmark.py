@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from benchmarks import dedup
+from benchmarks import dedup, join
 from benchmarks.copy_metrics import FoundGroups, judge
 from benchmarks.copy_set import EXACT, TRANSFORMATIONS, CopySetPicture, make_copy_set
 from index.errors import UsageError
@@ -82,3 +82,10 @@ def test_ours_takes_no_stranger_and_most_copies(tmp_path, capsys):
     assert ours["recall"] >= 0.86
     assert ours["recall"] > found["cosine >= 0.9"]["recall"] + 0.2
     assert "by transformation" in capsys.readouterr().out
+
+
+def test_the_join_is_timed_beside_its_products(capsys):
+    found = join.main(["--count", "3000", "--dim", "64"])
+    assert found["pairs"] >= 300  # the copies
+    assert min(found["join_seconds"], found["product_seconds"]) > 0
+    assert "times as long" in capsys.readouterr().out.replace("\n", " ")

@@ -183,7 +183,7 @@ def test_a_check_fails_where_there_are_copies(out, tmp_path, tiny_tf2):
     assert dedup(tmp_path / "other", "--check") == 0
     assert rows(tmp_path / "other") == []
     page = (tmp_path / f"other/duplicates/variant={VARIANT}/report.html").read_text()
-    assert "None found" in page
+    assert "No duplicates found" in page
 
 
 def test_the_policy_and_the_preferred_folder_choose_what_is_kept(out):
