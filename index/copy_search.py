@@ -28,6 +28,7 @@ from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
 from index.similar_pairs import SimilarPairs
 
 HIGH_SCORE: Final = 0.9  # taken where nothing better is learnt, and no stranger is expected there
+TWIN_AGREEMENT: Final = 0.95  # of two in the same frame with nothing written on either
 CROWD: Final = 4  # strangers among a picture's pairs, in times of the pairs that are kept
 
 
@@ -191,11 +192,12 @@ def _seen(
         np.array([np.nan if one is None else getattr(one, name) for one in traits], np.float64)
         for name in ("sharpness", "filled")
     )
-    same_frame = [
-        place in evidence.seen and not evidence.seen[place].change for place in places.tolist()
+    are_twins = [
+        look is not None and not look.change and look.agreement >= TWIN_AGREEMENT
+        for look in map(evidence.seen.get, places.tolist())
     ]
     has_twin = np.zeros(len(numbers), bool)
-    has_twin[ends[np.tile(np.array(same_frame, bool), 2)]] = True
+    has_twin[ends[np.tile(np.array(are_twins, bool), 2)]] = True
     pixels = pixels_of(pictures).take(pa.array(distinct.leaders[numbers])).to_numpy()
     sets = components(len(distinct), copies)[numbers]
     worse = how_much_worse(sets, pixels.astype(np.float64), filled, has_twin)

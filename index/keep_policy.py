@@ -95,13 +95,13 @@ def how_much_worse(
 
     The best shows the most (its pixels within its borders). Of those that show about as much, one whose
     frame is filled is better than one with borders around it, as a letterbox or the screen of a phone;
-    then one that another picture of the set has the frame of.
+    then one that has a twin in the set, unlike a copy that something was written on.
 
     Args:
         sets: int64 [pictures], which set each belongs to.
         pixels: float64 [pictures].
         filled: float64 [pictures], the share within borders; NaN where not known.
-        has_twin: bool [pictures].
+        has_twin: bool [pictures], whether another one shows all the same in the same frame.
     """
     shown = np.nan_to_num(pixels * filled, nan=-1.0)
     count = int(sets.max()) + 1 if len(sets) else 0
