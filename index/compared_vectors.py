@@ -47,6 +47,12 @@ class ComparedVectors:
         across = int(self.sides.sum())
         return across * (len(self) - across)
 
+    def numbers(self) -> NDArray[np.int64]:
+        """The number of each row of all data sets, -1 for one that is not compared: int64 [rows]."""
+        numbers = np.full(sum(map(len, self.datasets)), -1, np.int64)
+        numbers[self.rows] = np.arange(len(self))
+        return numbers
+
     def units(self) -> NDArray[np.float32]:
         """All of them in memory: float32 [count, dim], of length one."""
         every = np.empty((len(self), self.dim), np.float32)
@@ -63,8 +69,7 @@ class ComparedVectors:
             stored: only those within these rows of all data sets; None for all.
         """
         wanted = range(sum(map(len, self.datasets))) if stored is None else stored
-        number_of = np.full(sum(map(len, self.datasets)), -1, np.int64)
-        number_of[self.rows] = np.arange(len(self))
+        number_of = self.numbers()
         start = 0
         for dataset in self.datasets:
             parts = []

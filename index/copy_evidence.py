@@ -119,11 +119,7 @@ class CopyEvidence:
 
     def add(self, pairs: SimilarPairs) -> NDArray[np.int64]:
         """Take in more pairs; the places of those that nobody has looked at."""
-        merged = SimilarPairs.of(
-            np.concatenate([self.pairs.first, pairs.first]),
-            np.concatenate([self.pairs.second, pairs.second]),
-            np.concatenate([self.pairs.scores, pairs.scores]),
-        )
+        merged = SimilarPairs.merged([self.pairs, pairs])
         keys = _keys(merged)
         moved, asked = np.searchsorted(keys, _keys(self.pairs)), np.searchsorted(keys, _keys(pairs))
         verdicts = np.full(len(merged), UNSEEN, np.int8)

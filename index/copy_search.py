@@ -76,7 +76,7 @@ def find_duplicate_groups(
         distribution = ScoreDistribution.learn(sample_scores(vectors), vectors.pairs)
     pairs = _join(vectors, settings, distribution, work, index_folder)
     evidence = CopyEvidence(pairs, _threshold(settings, distribution, pairs))
-    if sides is not None:
+    if own_sides is not None:
         evidence.add_identical(_same_bytes(pictures, leaders, own_sides))
 
     def look(first: NDArray[np.int64], second: NDArray[np.int64]) -> Sequence[Look]:
@@ -165,12 +165,12 @@ def _least_kinship(distribution: ScoreDistribution | None) -> float:
 
 
 def _same_bytes(
-    pictures: pa.Table, leaders: NDArray[np.int64], sides: NDArray[np.int8] | None
+    pictures: pa.Table, leaders: NDArray[np.int64], sides: NDArray[np.int8]
 ) -> SimilarPairs:
     """The pairs of distinct pictures across sides that have the same content."""
     hashes = pictures.column("content_hash").take(pa.array(leaders)).combine_chunks()
     content = hashes.dictionary_encode().indices.to_numpy()
-    order = np.lexsort((sides, content)) if sides is not None else np.argsort(content)
+    order = np.lexsort((sides, content))
     twins = np.flatnonzero(content[order][1:] == content[order][:-1])
     ones = np.ones(len(twins), np.float32)
     return SimilarPairs.of(order[twins].astype(np.int64), order[twins + 1].astype(np.int64), ones)

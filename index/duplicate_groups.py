@@ -200,16 +200,7 @@ def _copies_around(
 ) -> dict[int, Duplicate]:
     """The copies of a picture among those that are left, and their copies."""
     found = {
-        link.other: Duplicate(
-            picture=link.other,
-            score=link.score,
-            kind=link.kind,
-            is_direct=True,
-            proof=link.proof,
-            agreement=link.agreement,
-            change=link.change,
-            via=keeper,
-        )
+        link.other: _direct(link.other, link, keeper)
         for link in graph.links(keeper)
         if link.other in left
     }
@@ -235,6 +226,20 @@ def _copies_around(
     return found
 
 
+def _direct(picture: int, link: _Link, keeper: int) -> Duplicate:
+    """A copy of the kept picture itself, by the link between them."""
+    return Duplicate(
+        picture=picture,
+        score=link.score,
+        kind=link.kind,
+        is_direct=True,
+        proof=link.proof,
+        agreement=link.agreement,
+        change=link.change,
+        via=keeper,
+    )
+
+
 def leak_groups(
     graph: CopyGraph, pictures: DistinctPictures, is_kept_side: NDArray[np.bool_]
 ) -> list[DuplicateGroup]:
@@ -254,18 +259,7 @@ def leak_groups(
                 graph.links(number),
                 key=lambda link: (-(link.agreement or 0), -link.score, int(graph.rank[link.other])),
             )
-            members.setdefault(best.other, []).append(
-                Duplicate(
-                    picture=number,
-                    score=best.score,
-                    kind=best.kind,
-                    is_direct=True,
-                    proof=best.proof,
-                    agreement=best.agreement,
-                    change=best.change,
-                    via=best.other,
-                )
-            )
+            members.setdefault(best.other, []).append(_direct(number, best, best.other))
     return _with_same_bytes(members, pictures, across=is_kept_side)
 
 

@@ -84,7 +84,7 @@ def groups_table(
     columns = [
         chosen.column("uri") if name == "uri" else found[name] for name in GROUP_SCHEMA.names
     ]
-    table = pa.Table.from_arrays([_whole(column) for column in columns], schema=GROUP_SCHEMA)
+    table = pa.Table.from_arrays(columns, schema=GROUP_SCHEMA)
     for name in FACTS:
         table = table.append_column(name, chosen.column(name))
     return table.replace_schema_metadata({"lookalike.vector_space": space.model_dump_json()})
@@ -129,10 +129,6 @@ def _hold_back_kept_files(
     for row, identity in zip(rows, identities, strict=True):
         if row["remove"] and identity in staying:
             row.update(remove=False, held_back=SAME_FILE)
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def encode_groups(table: pa.Table) -> pa.Buffer:

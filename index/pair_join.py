@@ -54,10 +54,7 @@ class ExactJoin:
 
     def shards(self) -> Sequence[range]:
         """Rows that are compared with all after them."""
-        count = len(self.vectors)
-        return [
-            range(start, min(start + SHARD_ROWS, count)) for start in range(0, count, SHARD_ROWS)
-        ]
+        return _shards(len(self.vectors))
 
     def open(self) -> FindPairs:
         """Read the vectors."""
@@ -99,19 +96,15 @@ class IndexJoin:
 
     def shards(self) -> Sequence[range]:
         """Places in the order in which the vectors are stored."""
-        count = sum(map(len, self.vectors.datasets))
-        return [
-            range(start, min(start + SHARD_ROWS, count)) for start in range(0, count, SHARD_ROWS)
-        ]
+        return _shards(sum(map(len, self.vectors.datasets)))
 
     def open(self) -> FindPairs:
         """Map the index."""
         index = VectorIndex.open(self.folder)
         dataset = self.vectors.datasets[0]
-        total = sum(map(len, self.vectors.datasets))
-        number_of = np.full(total, -1, np.int64)
-        number_of[self.vectors.rows] = np.arange(len(self.vectors))
-        found_number = number_of[rows_of_pictures(dataset, index.rows)]  # by the row of the index
+        found_number = self.vectors.numbers()[
+            rows_of_pictures(dataset, index.rows)
+        ]  # by the row of the index
         sides = self.vectors.sides
         among = found_number >= 0
         if sides is not None:
@@ -119,7 +112,7 @@ class IndexJoin:
         chosen = None if among.all() else among
 
         def find(rows: range) -> SimilarPairs:
-            return join_pairs(self._search(index, rows, number_of, found_number, chosen), self.most)
+            return join_pairs(self._search(index, rows, found_number, chosen), self.most)
 
         return find
 
@@ -127,7 +120,6 @@ class IndexJoin:
         self,
         index: VectorIndex,
         rows: range,
-        number_of: NDArray[np.int64],
         found_number: NDArray[np.int64],
         among: NDArray[np.bool_] | None,
     ) -> Iterator[SimilarPairs]:
@@ -153,3 +145,7 @@ class IndexJoin:
         started = time.perf_counter()
         find(probed)
         return (time.perf_counter() - started) * self.shards()[-1].stop / len(probed)
+
+
+def _shards(count: int) -> list[range]:
+    return [range(start, min(start + SHARD_ROWS, count)) for start in range(0, count, SHARD_ROWS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,6 +52,15 @@ class SimilarPairs:
         return cls(first[is_new], second[is_new], scores[is_new])
 
     @classmethod
+    def merged(cls, pieces: Sequence[SimilarPairs]) -> SimilarPairs:
+        """Those of several, each once."""
+        return cls.of(
+            np.concatenate([piece.first for piece in pieces]),
+            np.concatenate([piece.second for piece in pieces]),
+            np.concatenate([piece.scores for piece in pieces]),
+        )
+
+    @classmethod
     def from_bytes(cls, data: bytes) -> SimilarPairs:
         """Those that `to_bytes` gave."""
         with io.BytesIO(data) as stream:
@@ -92,16 +101,8 @@ def join_pairs(found: Iterable[SimilarPairs], most: int) -> SimilarPairs:
         waiting.append(piece)
         # Pruned as it grows: a pair that is not among the best so far will never be.
         if sum(map(len, waiting)) > max(1 << 20, 2 * len(kept)):
-            kept, waiting = _concatenated([kept, *waiting]).nearest(most), []
-    return _concatenated([kept, *waiting]).nearest(most)
-
-
-def _concatenated(pieces: list[SimilarPairs]) -> SimilarPairs:
-    return SimilarPairs.of(
-        np.concatenate([piece.first for piece in pieces]),
-        np.concatenate([piece.second for piece in pieces]),
-        np.concatenate([piece.scores for piece in pieces]),
-    )
+            kept, waiting = SimilarPairs.merged([kept, *waiting]).nearest(most), []
+    return SimilarPairs.merged([kept, *waiting]).nearest(most)
 
 
 def exact_pairs(
