@@ -13,6 +13,14 @@ def requirements() -> list[str]:
 
 
 OPENVINO = "openvino>=2026,<2027"
+SERVE = [
+    "fastapi>=0.120,<1",
+    "httptools>=0.6",
+    "prometheus-client>=0.20",
+    "python-multipart>=0.0.20",
+    "uvicorn>=0.38,<1",
+    "uvloop>=0.21; platform_system != 'Windows'",
+]
 
 setup(
     name="lookalike",
@@ -24,7 +32,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "index*"]),
     package_data={
-        "pipelines": ["py.typed"],
+        "pipelines": ["py.typed", "service/page/*"],
         "transforms": ["py.typed", "catalog.csv"],
         "index": [
             "py.typed",
@@ -36,13 +44,17 @@ setup(
     install_requires=requirements(),
     extras_require={
         "openvino": [OPENVINO],
+        "serve": SERVE,
         "bench": ["hnswlib>=0.8", "usearch>=2.16"],
         "dev": [
             OPENVINO,
+            *SERVE,
             "build>=1.2",
+            "httpx>=0.28",
             "hypothesis>=6.150",
             "import-linter>=2.5",
             "mypy>=2.0",
+            "playwright>=1.50",
             "pytest>=9,<10",
             "ruff>=0.15",
         ],

@@ -75,6 +75,12 @@ class StoredRows:
         row = pc.index(self.table.column("uri"), uri).as_py()
         return None if row < 0 else int(self.ids[row])
 
+    def with_content(self, content_hash: str) -> NDArray[np.int64]:
+        """The ids of the pictures whose bytes have this sha256: int64 [pictures]."""
+        found = pc.indices_nonzero(pc.equal(self.table.column("content_hash"), content_hash))
+        same: NDArray[np.int64] = self.ids[found.to_numpy()]
+        return same
+
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(self.ids)

@@ -207,6 +207,12 @@ class VectorIndex:
         """The id of the picture at `uri`; None where the index does not hold it."""
         return self.stored_rows.find(uri)
 
+    def find_content(self, content_hash: str, location: str | None = None) -> int | None:
+        """The id of a picture whose bytes have this sha256, of several the one at `location`."""
+        same: list[int] = self.stored_rows.with_content(content_hash).tolist()
+        at_location = None if location is None or not same else self.find(location)
+        return at_location if at_location in same else next(iter(same), None)
+
     def pictures(self, ids: NDArray[np.int64]) -> pa.Table:
         """The rows of some ids of the index, in their order; any row for -1."""
         return self.rows.take(pa.array(self.stored_rows.rows_of(ids)))

@@ -21,6 +21,7 @@ JOBS: Final = {
     "embed": ("pipelines.embed_images:EmbedImages", "pictures -> embeddings, in Parquet"),
     "index": ("pipelines.build_index:BuildIndex", "embeddings -> a nearest-neighbor index"),
     "search": ("pipelines.search_images:SearchImages", "a picture -> the most similar ones"),
+    "serve": ("pipelines.serve_search:ServeSearch", "search over HTTP, with a page"),
     "dedup": ("pipelines.find_duplicates:FindDuplicates", "embeddings -> groups of duplicates"),
     "apply": (
         "pipelines.apply_groups:ApplyGroups",

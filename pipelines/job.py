@@ -15,6 +15,7 @@ USAGE: Final = 2
 TOO_MANY_FAILURES: Final = 3
 COPIES_FOUND: Final = 4
 MOST_THREADS: Final = 1024
+MOST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,13 @@ def thread_count(text: str) -> int:
     if value > MOST_THREADS:
         raise ArgumentTypeError(f"{text!r} must be at most {MOST_THREADS}")
     return value
+
+
+def port_number(text: str) -> int:
+    """A TCP port, from 0 to 65,535."""
+    if not text.isdecimal() or int(text) > MOST_PORT:
+        raise ArgumentTypeError(f"{text!r} must be a port, from 0 to {MOST_PORT}")
+    return int(text)
 
 
 def memory_size(text: str) -> int:

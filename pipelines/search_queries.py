@@ -30,7 +30,7 @@ def queries_by_image(
     from transforms.image_embedder import ImageEmbedder
     from transforms.read_bytes import read_bytes
 
-    embedder = ImageEmbedder.open(_variant(variant, index.space), modules=modules)
+    embedder = ImageEmbedder.open(query_variant(variant, index.space), modules=modules)
     index.space.require_same(embedder.space)
     for name in images:
         try:
@@ -41,7 +41,8 @@ def queries_by_image(
             vector = embedder.embed([data])[0]
         except InvalidInput as error:
             raise InvalidInput(f"{name!r} cannot be used: {error.__cause__}") from error
-        yield Query(name, vector, _row_of_content(index, data, os.path.abspath(name)))
+        content = hashlib.sha256(data).hexdigest()
+        yield Query(name, vector, index.find_content(content, os.path.abspath(name)))
 
 
 def queries_by_uri(
@@ -82,23 +83,10 @@ def queries_by_vector(file: str | None, index: VectorIndex) -> Iterator[Query]:
         yield Query(f"{file}[{number}]", vector)
 
 
-def _variant(text: str, stored: VectorSpace) -> Variant:
+def query_variant(text: str, stored: VectorSpace) -> Variant:
     """The variant to prepare a query with: as the user gives it, else as the index has it."""
     from transforms.variants import VARIANTS, Variant, parse_variants
 
     if "=" in text or stored.variant in VARIANTS:
         return parse_variants(text)[0]
     return Variant(name=stored.variant, handle=stored.handle)
-
-
-def _row_of_content(index: VectorIndex, data: bytes, location: str) -> int | None:
-    """The id of the row whose picture has these bytes, preferring the one at this location."""
-    import pyarrow.compute as pc
-
-    content = hashlib.sha256(data).hexdigest()
-    rows = pc.indices_nonzero(pc.equal(index.rows.column("content_hash"), content)).to_numpy()
-    same: list[int] = index.ids[rows].tolist()
-    at_location = index.find(location)
-    if at_location in same:
-        return at_location
-    return same[0] if same else None

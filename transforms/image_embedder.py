@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,17 +60,30 @@ class ImageEmbedder:
             InvalidInput: a picture that cannot be decoded, named.
             OSError: a file that cannot be read.
         """
-        none = np.empty((0, self.space.num_features), np.float32)
-        threads = work_threads(usable_cores())
-        return np.concatenate([none, *threads.map(self._embed, images, range(len(images)))])
+        size = self.engine.batch_size
+        pieces = [images[start : start + size] for start in range(0, len(images), size)]
+        found = work_threads(usable_cores()).map(self.embed_each, pieces)
+        vectors = [np.empty((0, self.space.num_features), np.float32)]
+        for number, result in enumerate(itertools.chain.from_iterable(found)):
+            if isinstance(result, UnreadablePicture):
+                image = images[number]
+                name = f"picture {number}" if isinstance(image, bytes) else repr(os.fspath(image))
+                raise InvalidInput(f"{name} cannot be used: {result}") from result
+            vectors.append(result[None])
+        return np.concatenate(vectors)
 
-    def _embed(self, image: bytes | str | os.PathLike[str], number: int) -> NDArray[np.float32]:
-        """One picture: float32 [1, dim]."""
+    def embed_each(
+        self, images: Sequence[bytes | str | os.PathLike[str]]
+    ) -> list[NDArray[np.float32] | UnreadablePicture]:
+        """The same on the calling thread: float32 [dim] of each, or why it has none."""
         size = self.space.input_size
-        data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        name = f"picture {number}" if isinstance(image, bytes) else repr(os.fspath(image))
-        try:
-            prepared = prepare_picture(data, [size])
-        except UnreadablePicture as trouble:
-            raise InvalidInput(f"{name} cannot be used: {trouble}") from trouble
-        return self.engine.embed(prepared.inputs[size][None])
+        inputs: list[NDArray[np.float32]] = []
+        failures: dict[int, UnreadablePicture] = {}
+        for number, image in enumerate(images):
+            data = image if isinstance(image, bytes) else Path(image).read_bytes()
+            try:
+                inputs.append(prepare_picture(data, [size]).inputs[size])
+            except UnreadablePicture as trouble:
+                failures[number] = trouble
+        vectors = iter(self.engine.embed(np.stack(inputs)) if inputs else ())
+        return [failures.get(number) or next(vectors) for number in range(len(images))]

@@ -1,4 +1,4 @@
-"""Image bytes -> a small picture for a page, as a data: URI."""
+"""Image bytes -> a small picture for a page."""
 
 import base64
 import io
@@ -12,14 +12,19 @@ SIDE: Final = 176  # pixels of the longer side
 QUALITY: Final = 78
 
 
-def thumbnail(data: bytes) -> str:
-    """A JPEG of at most SIDE x SIDE pixels as a data: URI.
+def thumbnail_jpeg(data: bytes, side: int = SIDE) -> bytes:
+    """A JPEG of at most side x side pixels.
 
     Raises:
         UnreadablePicture: the bytes cannot be decoded.
     """
-    image = Image.fromarray(decode_picture(data, SIDE).pixels[..., :3])
-    image.thumbnail((SIDE, SIDE))
+    image = Image.fromarray(decode_picture(data, side).pixels[..., :3])
+    image.thumbnail((side, side))
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+    return encoded.getvalue()
+
+
+def thumbnail(data: bytes, side: int = SIDE) -> str:
+    """The same as a data: URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(data, side)).decode()

@@ -1,0 +1,1 @@
+"""The search service: an output and its pictures, answered over HTTP, with a page."""

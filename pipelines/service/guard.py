@@ -1,0 +1,211 @@
+"""What stands before the service: hosts, the token, bounded bodies, safe headers, counted answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.service.metrics import ServiceMetrics
+from pipelines.service.page_files import PAGE_FILES
+
+TOKEN_COOKIE: Final = "lookalike_token"
+OPEN_PATHS: Final = frozenset({*PAGE_FILES, "/healthz"})  # hold no data
+BODY_TIMEOUT_S: Final = 60.0
+DRAINED_BYTES: Final = 1 << 30  # of a body that is too large, so that its sender hears why
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class BodyRefused(Exception):
+    """A request's body that is not read to its end."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class JsonAnswer(Response):
+    """JSON in ASCII, so that no text can break it."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def error_answer(status: int, code: str, message: str) -> JsonAnswer:
+    """An error as the service says it."""
+    answer = JsonAnswer({"error": {"code": code, "message": message}}, status)
+    if status == 401:
+        answer.headers["www-authenticate"] = "Bearer"
+    if status == 503:
+        answer.headers["retry-after"] = "1"
+    return answer
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Lets through what may reach the service.
+
+    Attributes:
+        app: the service.
+        metrics: that count its answers.
+        max_body: bytes of a request's body.
+        token: that a request must bring; None for none.
+    """
+
+    app: ASGIApp
+    metrics: ServiceMetrics
+    max_body: int
+    token: str | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        body = _BoundedBody(receive, self.max_body)
+        try:
+            refused = self._refuse(Headers(scope=scope))
+            refused = refused or self._ask_token(scope["path"], Headers(scope=scope))
+            if refused is None:
+                await self.app(scope, body.receive, answer)
+            else:
+                await body.drain()
+                await refused(scope, receive, answer)
+        except BodyRefused as refusal:
+            await error_answer(refusal.status, refusal.code, str(refusal))(scope, receive, answer)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            if not status:
+                sorry = error_answer(500, "internal", "the service failed; its log says how")
+                await sorry(scope, receive, answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
+            self.metrics.requests.labels(route, method, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(time.perf_counter() - began)
+
+    def _refuse(self, headers: Headers) -> JsonAnswer | None:
+        """The answer to a request from a page of another site, which a browser was made to send."""
+        if self.token is not None:
+            return None
+        host = _host_name(headers.get("host", ""))
+        origin = headers.get("origin")
+        for name, kind in ((host, "host"), (origin and _host_name(origin), "origin")):
+            if name is not None and name not in LOOPBACK:
+                message = f"without a token, only {', '.join(LOOPBACK)} are answered as {kind}"
+                return error_answer(421, "wrong_host", message)
+        return None
+
+    def _ask_token(self, path: str, headers: Headers) -> JsonAnswer | None:
+        if self.token is None or path in OPEN_PATHS:
+            return None
+        expected = self.token.encode()
+        given = list(_tokens(headers))
+        if any(hmac.compare_digest(one.encode(errors="replace"), expected) for one in given):
+            return None
+        message = "send the token as 'Authorization: Bearer TOKEN'"
+        return error_answer(401, "unauthorized", f"wrong token; {message}" if given else message)
+
+
+class _BoundedBody:
+    """A request's body, refused where it is too large or comes too slowly."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._seen = 0
+        self._ended = False
+        self._deadline = time.monotonic() + BODY_TIMEOUT_S
+
+    async def receive(self) -> Message:
+        """The next piece."""
+        message = await self._next()
+        if self._seen > self._most:
+            await self.drain()
+            raise BodyRefused(
+                413,
+                "too_large",
+                f"the request has more than {self._most:,} bytes; send a smaller one",
+            )
+        return message
+
+    async def drain(self) -> None:
+        """Read what is left, and forget it: a sender that is cut off does not read the answer."""
+        while not self._ended and self._seen <= DRAINED_BYTES:
+            await self._next()
+
+    async def _next(self) -> Message:
+        if self._ended:  # whoever waits now waits for the end of the connection
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                message = await self._receive()
+        except TimeoutError:
+            self._ended = True
+            raise BodyRefused(
+                408, "too_slow", f"the request took more than {BODY_TIMEOUT_S:g} s to arrive"
+            ) from None
+        self._seen += len(message.get("body", b""))
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+
+def _tokens(headers: Headers) -> Iterable[str]:
+    """What a request brings as its token: in its header, or in the cookie of the page."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield value.strip()
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(TOKEN_COOKIE)
+    except CookieError:
+        return
+    if cookie is not None:
+        yield unquote(cookie.value)
+
+
+def _host_name(text: str) -> str | None:
+    """The name in a Host or Origin header.
+
+    >>> _host_name("127.0.0.1:8000"), _host_name("http://[::1]:80"), _host_name("http://evil.example")
+    ('127.0.0.1', '::1', 'evil.example')
+    """
+    try:
+        return urlsplit(text if "://" in text else f"//{text}").hostname
+    except ValueError:
+        return ""
