@@ -54,8 +54,8 @@ def nearest_pictures(
 ) -> list[QueryNeighbors]:
     """The k nearest pictures of each query, their scores computed from the stored vectors.
 
-    An approximate index gives candidates: more than k, whose exact scores then decide. Where several
-    pictures score alike, the query's own comes first. Each stored vector is read once.
+    An approximate index gives candidates: more than k, whose exact scores then decide, where there are
+    such. Of several pictures that score alike, the query's own comes first. A stored vector is read once.
 
     Args:
         index: what proposes.
@@ -65,7 +65,8 @@ def nearest_pictures(
         k: neighbors asked for.
         among: the rows that may be found; None for all.
     """
-    wide = k if index.is_exact else max(CANDIDATES, k * CANDIDATES_PER_NEIGHBOR)
+    gives_best = index.is_exact or dataset is None
+    wide = k if gives_best else max(CANDIDATES, k * CANDIDATES_PER_NEIGHBOR)
     vectors = np.stack([query.vector for query in queries])
     found = index.search(vectors, wide, among=among).ids
     candidates = [

@@ -77,9 +77,15 @@ class StoredRows:
 
     def with_content(self, content_hash: str) -> NDArray[np.int64]:
         """The ids of the pictures whose bytes have this sha256: int64 [pictures]."""
-        found = pc.indices_nonzero(pc.equal(self.table.column("content_hash"), content_hash))
-        same: NDArray[np.int64] = self.ids[found.to_numpy()]
-        return same
+        rows = np.flatnonzero(self._content_tails == _tails(pa.array([content_hash])))
+        hashes = self.table.column("content_hash").take(pa.array(rows)).to_pylist()
+        same = [row for row, found in zip(rows, hashes, strict=True) if found == content_hash]
+        return self.ids[np.array(same, np.int64)]
+
+    @cached_property
+    def _content_tails(self) -> NDArray[np.uint64]:
+        """The end of each row's content hash: many are compared at once."""
+        return _tails(self.table.column("content_hash"))
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -91,3 +97,11 @@ class StoredRows:
 
     def _read(self, columns: list[str] | None = None) -> pa.Table:
         return pq.ParquetFile(pa.BufferReader(self.file)).read(columns)
+
+
+def _tails(hashes: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """The last eight of some hexadecimal digits, as numbers that tell them apart: uint64 [hashes]."""
+    tails = pc.cast(pc.utf8_slice_codeunits(hashes, -8), pa.binary(8))
+    chunks = tails.chunks if isinstance(tails, pa.ChunkedArray) else [tails]
+    found = [np.frombuffer(one.buffers()[1], np.uint64)[one.offset :][: len(one)] for one in chunks]
+    return np.concatenate([np.empty(0, np.uint64), *found])

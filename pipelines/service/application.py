@@ -350,6 +350,10 @@ def _add_error_answers(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return error_answer(422, "bad_request", complaint(list(error.errors())))
 
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return error_answer(500, "internal", "the service failed; its log says how")
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         code = STATUS_CODES.get(error.status_code, "bad_request")

@@ -98,10 +98,11 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        body = _BoundedBody(receive, self.max_body)
+        body = BoundedBody(receive, self.max_body)
         try:
             refused = self._refuse(Headers(scope=scope))
             refused = refused or self._ask_token(scope["path"], Headers(scope=scope))
+            refused = refused or self._refuse_length(Headers(scope=scope))
             if refused is None:
                 await self.app(scope, body.receive, answer)
             else:
@@ -109,11 +110,8 @@ class Guard:
                 await refused(scope, receive, answer)
         except BodyRefused as refusal:
             await error_answer(refusal.status, refusal.code, str(refusal))(scope, receive, answer)
-        except Exception:
+        except Exception:  # the service has answered with an error; its log says which
             traceback.print_exc(file=sys.stderr)
-            if not status:
-                sorry = error_answer(500, "internal", "the service failed; its log says how")
-                await sorry(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
@@ -124,13 +122,16 @@ class Guard:
         """The answer to a request from a page of another site, which a browser was made to send."""
         if self.token is not None:
             return None
-        host = _host_name(headers.get("host", ""))
-        origin = headers.get("origin")
-        for name, kind in ((host, "host"), (origin and _host_name(origin), "origin")):
-            if name is not None and name not in LOOPBACK:
+        said = {"host": headers.get("host", ""), "origin": headers.get("origin", LOOPBACK[0])}
+        for kind, text in said.items():
+            if _host_name(text) not in LOOPBACK:
                 message = f"without a token, only {', '.join(LOOPBACK)} are answered as {kind}"
                 return error_answer(421, "wrong_host", message)
         return None
+
+    def _refuse_length(self, headers: Headers) -> JsonAnswer | None:
+        length = headers.get("content-length", "")
+        return error_answer(*_too_large(self.max_body)) if _is_more(length, self.max_body) else None
 
     def _ask_token(self, path: str, headers: Headers) -> JsonAnswer | None:
         if self.token is None or path in OPEN_PATHS:
@@ -143,7 +144,7 @@ class Guard:
         return error_answer(401, "unauthorized", f"wrong token; {message}" if given else message)
 
 
-class _BoundedBody:
+class BoundedBody:
     """A request's body, refused where it is too large or comes too slowly."""
 
     def __init__(self, receive: Receive, most: int) -> None:
@@ -158,11 +159,7 @@ class _BoundedBody:
         message = await self._next()
         if self._seen > self._most:
             await self.drain()
-            raise BodyRefused(
-                413,
-                "too_large",
-                f"the request has more than {self._most:,} bytes; send a smaller one",
-            )
+            raise BodyRefused(*_too_large(self._most))
         return message
 
     async def drain(self) -> None:
@@ -186,17 +183,31 @@ class _BoundedBody:
         return message
 
 
+def _too_large(most: int) -> tuple[int, str, str]:
+    return 413, "too_large", f"the request has more than {most:,} bytes; send a smaller one"
+
+
+def _is_more(length: str, most: int) -> bool:
+    """Whether a Content-Length says more than that."""
+    return length.isdecimal() and (len(length) > 18 or int(length) > most)
+
+
 def _tokens(headers: Headers) -> Iterable[str]:
     """What a request brings as its token: in its header, or in the cookie of the page."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        yield value.strip()
+        yield _as_sent(value.strip())
     try:
         cookie = SimpleCookie(headers.get("cookie", "")).get(TOKEN_COOKIE)
     except CookieError:
         return
     if cookie is not None:
         yield unquote(cookie.value)
+
+
+def _as_sent(value: str) -> str:
+    """The text of a header: its bytes come as Latin-1, and are UTF-8."""
+    return value.encode("latin-1").decode(errors="replace")
 
 
 def _host_name(text: str) -> str | None:

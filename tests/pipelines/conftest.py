@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,4 +84,14 @@ def copies(tmp_path_factory, tiny_tf2) -> Path:
     folder = tmp_path_factory.mktemp("copies")
     draw_copies(folder)
     embed_copies(folder / "in", folder / "out", tiny_tf2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searchable(copies, tmp_path_factory) -> Path:
+    """The output of `copies` with its index and its groups of copies; not to be changed."""
+    folder = tmp_path_factory.mktemp("searchable") / "out"
+    shutil.copytree(copies / "out", folder)
+    assert main(["index", str(folder)]) == 0
+    assert main(["dedup", str(folder), "--overwrite"]) == 0
     return folder
