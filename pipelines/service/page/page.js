@@ -7,7 +7,7 @@ import { ask } from "./service.js";
 
 const USUAL_K = 40;
 const POLL_MS = 10_000;
-const SQL = /[<>=()']|\b(like|ilike|is|in|between|not)\b/i;
+const SQL = /[<>=()']|\s(i?like|between)\s|\sis\s+(not\s+)?null\b/i; // else words, looked for in paths
 
 let variants = [];
 let upload = null; // the user's own picture: { file, url }

@@ -78,7 +78,7 @@ async function more(mine) {
   mine.count = answer.count;
   mine.next += LIMIT;
   add(mine, answer.pictures);
-  find("status").textContent = count(answer.count, "picture") + (mine.filter ? " match the filter" : "");
+  find("status").textContent = mine.filter ? count(answer.count, "picture matches", "pictures match") + " the filter" : count(answer.count, "picture");
   emptyNote(answer.count === 0, "No picture matches the filter");
   if (find("more").getBoundingClientRect().top < innerHeight + 800) await more(mine);
 }
