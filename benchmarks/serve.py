@@ -67,7 +67,9 @@ class Round:
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print a table, and give the figures."""
     options = _parser().parse_args(arguments)
-    photos = [path.read_bytes() for path in sorted(Path(options.photos).rglob("*")) if _is_jpeg(path)]
+    photos = [
+        path.read_bytes() for path in sorted(Path(options.photos).rglob("*")) if _is_jpeg(path)
+    ]
     if not photos:
         raise SystemExit(f"{options.photos} holds no JPEG")
     figures: dict[str, Any] = {"machine": describe_machine(), "clients": options.clients}
@@ -124,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modules", help="a folder that mirrors modules")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--clients", type=positive, default=16)
-    parser.add_argument("--seconds", type=positive, default=60, help="of each kind and number of clients")
+    parser.add_argument(
+        "--seconds", type=positive, default=60, help="of each kind and number of clients"
+    )
     parser.add_argument("--json", help="also write the figures there")
     return parser
 
@@ -134,7 +138,15 @@ class _service:  # noqa: N801
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._command = [
-            *(sys.executable, "-m", "pipelines.command_line", "serve", options.output, "--port", "0"),
+            *(
+                sys.executable,
+                "-m",
+                "pipelines.command_line",
+                "serve",
+                options.output,
+                "--port",
+                "0",
+            ),
             *(["--modules", options.modules] if options.modules else []),
             *("--engine", options.engine),
         ]

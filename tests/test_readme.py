@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipelines.command_line import JOBS, main
 from tests.authored_modules import save_tf2_module
 from tests.conftest import picture
+from tests.service import running_service
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"^\$ lookalike (.+)$", README, re.MULTILINE)
@@ -29,7 +31,14 @@ def test_every_command_runs_in_the_order_it_is_shown(tmp_path, monkeypatch, caps
     Path("query.jpg").write_bytes(picture(3))
     np.save("query.npy", np.random.default_rng(0).random(1280, np.float32))
     for command in COMMANDS:
-        assert main(shlex.split(command)) == 0, command
+        name, *flags = shlex.split(command)
+        if name == "serve":
+            with running_service(Path(flags[0]).absolute(), *flags[1:]) as (address, process):
+                assert urlopen(f"{address}/healthz").status == 200
+                process.terminate()
+                assert process.wait(60) == 0
+        else:
+            assert main([name, *flags]) == 0, command
     assert len(EXAMPLES) == 1
     exec(compile(EXAMPLES[0], "README.md", "exec"), {})
     assert "(8, 1280)" in capsys.readouterr().out
