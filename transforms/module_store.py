@@ -6,34 +6,28 @@ import contextlib
 import hashlib
 import os
 import re
-import socket
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from index.errors import ModuleMismatch, ModuleUnavailable
+from index.errors import ModuleMismatch, ModuleUnavailable, OutputBusy, first_line
 from index.vector_space import VectorSpace
 from transforms.local_files import as_path, is_local
+from transforms.module_archive import unpack, unwrapped
+from transforms.module_download import PARTIAL, fetch_module, hub_key, hub_url
+from transforms.module_files import MARKS, check_complete, file_sha256, fingerprint_of, module_files
 from transforms.pixels import RECIPE
 from transforms.quiet_libraries import quiet_import
-from transforms.variants import HUB, ModuleFormat, Variant, published_path
+from transforms.variants import ModuleFormat, Variant, published_path
 
 MIRROR_VARIABLE: Final = "LOOKALIKE_MODULES"
-NETWORK_TIMEOUT_S: Final = 30
-# What tensorflow-hub reads of a module; anything else in the folder does not change its vectors.
-MODULE_FILES: Final = (
-    "saved_model.pb",
-    "saved_model.pbtxt",
-    "tfhub_module.pb",
-    "variables/*",
-    "assets/**/*",
-)
-# What tells a module, or what is left of one, from a folder of modules.
-_MARKS: Final = ("saved_model.pb", "saved_model.pbtxt", "tfhub_module.pb", "variables")
+BUSY_WAIT_S: Final = 0.5  # between two looks at what another process fetches
 
 
 @dataclass(frozen=True)
@@ -85,10 +79,14 @@ class ModuleStore:
         Raises:
             ModuleUnavailable: naming the handle, what was tried, and the cure.
         """
-        held = self.find(variant)
-        if held is not None:
-            return held
-        return self._checked(variant, _download(variant, self._mirror()), "network")
+        while (held := self.find(variant)) is None:
+            try:
+                return self.checked(variant, _into_hub_cache(variant), "network")
+            except OutputBusy:  # another process fetches the same module
+                time.sleep(BUSY_WAIT_S)
+            except ModuleUnavailable as error:
+                raise ModuleUnavailable(f"{error}; {self.cure_without_network()}") from error
+        return held
 
     def find(self, variant: Variant) -> ModuleFolder | None:
         """The folder of a variant's module; None where this machine does not hold it.
@@ -96,29 +94,61 @@ class ModuleStore:
         Raises:
             ModuleUnavailable: what is held is no module, or half of one.
         """
-        if (path := _as_local_path(variant.handle)) is not None:
-            return self._checked(variant, path, "path")
-        if mirror := self._mirror():
-            if not Path(mirror).expanduser().is_dir():
-                raise ModuleUnavailable(
-                    f"the module mirror {mirror!r} is not a folder; correct --modules "
-                    f"(or {MIRROR_VARIABLE})"
-                )
-            place = next(_places_in_mirror(Path(mirror).expanduser(), variant), None)
-            if place is not None:
-                return self._checked(variant, place, "mirror")
-        for url in (hub_url(variant.handle), hub_url(variant.handle) + "/"):
-            cached = _hub_cache() / hashlib.sha1(url.encode()).hexdigest()
-            if cached.exists():
-                return self._checked(variant, cached, "cache")
+        for place, found in self.places(variant):
+            return self.checked(variant, place, found)
         return None
 
-    def _mirror(self) -> str | None:
-        return self.mirror or os.environ.get(MIRROR_VARIABLE)
+    def places(self, variant: Variant) -> Iterator[tuple[Path, str]]:
+        """Where this machine holds a variant's module, or what is left of it, and how it was found.
 
-    def _checked(self, variant: Variant, place: Path, found: str) -> ModuleFolder:
+        Raises:
+            ModuleUnavailable: the mirror is no folder.
+        """
+        if (path := _as_local_path(variant.handle)) is not None:
+            yield path, "path"
+            return
+        if (mirror := self.folder()) is not None:
+            for place in places_in_mirror(mirror, variant):
+                yield place, "mirror"
+        for url in (hub_url(variant.handle), hub_url(variant.handle) + "/"):
+            cached = hub_cache() / hashlib.sha1(url.encode()).hexdigest()
+            if cached.exists():
+                yield cached, "cache"
+
+    def folder(self) -> Path | None:
+        """The mirror; None where none is named.
+
+        Raises:
+            ModuleUnavailable: what is named is no folder.
+        """
+        named = self.mirror or os.environ.get(MIRROR_VARIABLE)
+        if not named:
+            return None
+        if not (folder := Path(named).expanduser()).is_dir():
+            raise ModuleUnavailable(
+                f"the module mirror {named!r} is not a folder; correct --modules (or {MIRROR_VARIABLE})"
+            )
+        return folder
+
+    def cure_without_network(self) -> str:
+        """For whoever needs a module that is not held and could not be fetched."""
+        mirror = self.folder()
+        tried = f"in the mirror {mirror} nor" if mirror else "in"
+        return (
+            f"it is not {tried} tensorflow-hub's cache {hub_cache()}. Without a network, give a folder "
+            "of modules with --modules DIR "
+            f"(or {MIRROR_VARIABLE}; `lookalike modules export` makes one where there is a network), "
+            "or the module itself with --variants name=path"
+        )
+
+    def checked(self, variant: Variant, place: Path, found: str) -> ModuleFolder:
+        """The module at a place.
+
+        Raises:
+            ModuleUnavailable: it is no module, or half of one.
+        """
         folder = _unpack(variant, place) if place.is_file() else place
-        module_format = _check_complete(variant, folder, found)
+        module_format = check_complete(variant, folder, found)
         return ModuleFolder(
             variant=variant,
             path=str(folder),
@@ -128,19 +158,13 @@ class ModuleStore:
         )
 
 
-def hub_url(handle: str) -> str:
-    """A handle as tensorflow-hub takes it: a bare `google/...` belongs to tfhub.dev."""
-    bare = handle.rstrip("/")
-    return bare if "://" in bare else HUB + bare
-
-
 @lru_cache(maxsize=256)
 def fingerprint(folder: str) -> str:
     """sha256 over the names and bytes of a module's files.
 
     Computed once: kept in the user's cache, by the folder, and the sizes and times of its files.
     """
-    files = _module_files(Path(folder))
+    files = module_files(Path(folder))
     state = [f"{folder}"] + [
         f"{one} {one.stat().st_size} {one.stat().st_mtime_ns}" for one in files
     ]
@@ -149,23 +173,16 @@ def fingerprint(folder: str) -> str:
         known = (own_cache() / "fingerprints" / name).read_text()
         if re.fullmatch("[0-9a-f]{64}", known):
             return known
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    computed = fingerprint_of(
+        (one.relative_to(folder).as_posix(), one.stat().st_size, file_sha256(one)) for one in files
+    )
     with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
         kept = own_cache() / "fingerprints" / name
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = kept.with_name(f".{kept.name}.{os.getpid()}")
-        scratch.write_text(digest.hexdigest())
+        scratch.write_text(computed)
         scratch.replace(kept)
-    return digest.hexdigest()
-
-
-def _module_files(folder: Path) -> list[Path]:
-    found = {file for pattern in MODULE_FILES for file in folder.glob(pattern) if file.is_file()}
-    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
+    return computed
 
 
 def _as_local_path(handle: str) -> Path | None:
@@ -178,8 +195,8 @@ def _as_local_path(handle: str) -> Path | None:
     return None if is_hub_name else path
 
 
-def _places_in_mirror(mirror: Path, variant: Variant) -> Iterator[Path]:
-    """Where a mirror may hold a module, likeliest first, as a folder or an archive."""
+def mirror_layouts(variant: Variant) -> list[str]:
+    """The names by which a mirror may hold a variant's module, likeliest first."""
     kind = "classification" if variant.output == "logits" else "feature_vector"
     name, _, version = variant.name.partition("@")
     name = name.removesuffix(f"/{kind}")
@@ -188,18 +205,19 @@ def _places_in_mirror(mirror: Path, variant: Variant) -> Iterator[Path]:
         folders.append(name)
     if variant.version is not None:
         folders.append(f"{name}/{kind}/{variant.version}")
-    folders += [
-        published_path(variant.handle),
-        hashlib.sha1(hub_url(variant.handle).encode()).hexdigest(),
-    ]
-    for folder in folders:
-        if any((mirror / folder / mark).exists() for mark in _MARKS):
-            yield mirror / folder
-        if (archive := mirror / f"{folder}.tar.gz").is_file():
+    return [*folders, published_path(variant.handle), hub_key(variant.handle)]
+
+
+def places_in_mirror(mirror: Path, variant: Variant) -> Iterator[Path]:
+    """Where a mirror holds a module, or what is left of it, as a folder or an archive."""
+    for name in mirror_layouts(variant):
+        if any((mirror / name / mark).exists() for mark in MARKS):
+            yield mirror / name
+        if (archive := mirror / f"{name}.tar.gz").is_file():
             yield archive
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
     """Where tensorflow-hub keeps what it downloads."""
     default = Path(tempfile.gettempdir()) / "tfhub_modules"
     return Path(os.environ.get("TFHUB_CACHE_DIR") or default)
@@ -220,77 +238,41 @@ def own_cache() -> Path:
 
 def _unpack(variant: Variant, archive: Path) -> Path:
     """The folder an archive was unpacked to, once a content."""
-    with archive.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    content = file_sha256(archive).hex()
     try:
         target = own_cache() / "modules" / content
         if not target.is_dir():
-            _extract(archive, target)
+            unpack(archive, target)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ModuleUnavailable(
             f"module {variant.handle!r}: {archive} cannot be unpacked into the cache "
             f"({error}); fetch it again, or point at the unpacked folder"
         ) from error
-    inside = list(target.iterdir())
-    is_wrapped = len(inside) == 1 and inside[0].is_dir()  # packed with the folder around it
-    return inside[0] if is_wrapped else target
+    return unwrapped(target)
 
 
-def _extract(archive: Path, target: Path) -> None:
-    """Unpack beside the target and rename, so that nobody finds half a module."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as scratch:
-        with tarfile.open(archive) as tar:
-            tar.extractall(Path(scratch) / "module", filter="data")
-        try:
-            (Path(scratch) / "module").rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was first
-                raise
-
-
-def _check_complete(variant: Variant, folder: Path, found: str) -> ModuleFormat:
-    """The format of the module in `folder`; ModuleUnavailable where it is not a whole module."""
-    label = f"module {variant.handle!r}"
-    if not folder.exists():
-        raise ModuleUnavailable(
-            f"{label} of variant {variant.name!r} does not exist; a path must lead to a folder "
-            "with saved_model.pb in it, or to a .tar.gz of one"
+def _into_hub_cache(variant: Variant) -> Path:
+    """Fetch a module to where tensorflow-hub would have put it, and finds it too."""
+    if not hub_url(variant.handle).startswith(("http://", "https://")):
+        return _resolve(variant)
+    key = hub_key(variant.handle)
+    target = hub_cache() / key
+    fetch_module(variant, target, hub_cache() / PARTIAL / key)
+    with contextlib.suppress(OSError):  # tensorflow-hub notes for people what the folder is
+        target.with_name(f"{target.name}.descriptor.txt").write_text(
+            f"Module: {hub_url(variant.handle)}\nDownload Time: {datetime.now()}\n"
         )
-    if not any((folder / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
-        inside = sorted(file.parent for file in folder.glob("*/saved_model.pb"))
-        if inside:
-            cure = f"did you mean {inside[0]}?"
-        elif found == "cache":
-            cure = f"it is half deleted: remove {folder}, so that it is fetched again"
-        else:
-            cure = "restore the folder, or point at the one that holds saved_model.pb"
-        raise ModuleUnavailable(f"{label}: {folder} holds no saved_model.pb; {cure}")
-    is_hub_format = (folder / "tfhub_module.pb").is_file()
-    if (folder / "variables").is_dir() and not (folder / "variables/variables.index").is_file():
-        raise ModuleUnavailable(
-            f"{label}: {folder}/variables holds no variables.index; the module is incomplete: "
-            "remove the folder and fetch it again"
-        )
-    return "hub" if is_hub_format else "saved_model_2"
+    return target
 
 
-def _download(variant: Variant, mirror: str | None) -> Path:
-    """Fetch a module through tensorflow-hub into its own cache."""
+def _resolve(variant: Variant) -> Path:
+    """A module in an object store: tensorflow-hub reads those that TensorFlow does."""
     with quiet_import():
         import tensorflow_hub as hub
-
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
     try:
-        return Path(hub.resolve(hub_url(variant.handle)))
-    except Exception as error:  # URLError, HTTPError, OSError, RuntimeError, TarError
-        tried = f"it is not in the mirror {mirror} nor" if mirror else "it is not"
+        return Path(hub.resolve(variant.handle))
+    except Exception as error:  # OSError, RuntimeError, ValueError, TarError, TensorFlow's OpError
         raise ModuleUnavailable(
             f"module {variant.handle!r} of variant {variant.name!r} could not be fetched "
-            f"({type(error).__name__}: {error}); {tried} in tensorflow-hub's cache {_hub_cache()}. "
-            "Without a network, give a folder of modules with --modules DIR "
-            f"(or {MIRROR_VARIABLE}), or the module itself with --variants name=path"
+            f"({type(error).__name__}: {first_line(error)})"
         ) from error
-    finally:
-        socket.setdefaulttimeout(previous)

@@ -1,0 +1,116 @@
+"""A module's archive -> the folder it holds; files -> an archive that is the same every time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Final, cast
+
+MOST_BYTES: Final = (
+    16 << 30
+)  # what an archive may hold; a few bytes of gzip can stand for terabytes
+MOST_MEMBERS: Final = 100_000
+SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A file of an archive.
+
+    Attributes:
+        name: in the archive.
+        content: its bytes, or where they are.
+        modified: when it was changed, as the archive says it.
+    """
+
+    name: str
+    content: bytes | Path
+    modified: datetime
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack beside the target and rename, so that nobody finds half a module.
+
+    Raises:
+        tarfile.TarError, EOFError: it is no archive, a damaged one, or one that would write outside
+            its folder or hold more than MOST_BYTES.
+        OSError: it cannot be read, or the folder not written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as scratch:
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(Path(scratch) / "module", filter=_Bounded())
+        except (zlib.error, ValueError, OverflowError) as error:
+            raise tarfile.ReadError(str(error)) from error
+        try:
+            (Path(scratch) / "module").rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was first
+                raise
+
+
+def unwrapped(folder: Path) -> Path:
+    """What was packed with the folder around it, without it."""
+    inside = list(folder.iterdir())
+    is_wrapped = len(inside) == 1 and inside[0].is_dir()
+    return inside[0] if is_wrapped else folder
+
+
+def pack(files: Iterable[Packed], archive: Path) -> None:
+    """Write files into an archive, compressed unless it is called .tar: the same files, the same bytes.
+
+    It appears whole. Files are written in the order in which they come.
+
+    Raises:
+        OSError: a file cannot be read, or the archive not written.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    scratch = archive.with_name(f".{archive.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("wb") as stream:
+            if archive.name.endswith(".tar"):
+                _write_tar(files, stream)
+            else:
+                # Without the name and the time that gzip would note of itself.
+                with gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packed:
+                    _write_tar(files, cast(IO[bytes], packed))
+        scratch.replace(archive)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _write_tar(files: Iterable[Packed], stream: IO[bytes]) -> None:
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for file in files:
+            member = tarfile.TarInfo(file.name)  # no owner, mode 0644
+            member.mtime = int(file.modified.timestamp())
+            if isinstance(file.content, bytes):
+                member.size = len(file.content)
+                tar.addfile(member, io.BytesIO(file.content))
+            else:
+                member.size = file.content.stat().st_size
+                with file.content.open("rb") as content:
+                    tar.addfile(member, content)
+
+
+class _Bounded:
+    """Python's filter for data, and an end to how much."""
+
+    def __init__(self) -> None:
+        self.bytes = self.members = 0
+
+    def __call__(self, member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+        self.bytes += member.size
+        self.members += 1
+        if self.bytes > MOST_BYTES or self.members > MOST_MEMBERS:
+            raise tarfile.ReadError(f"it holds more than {MOST_BYTES >> 30} GiB, or too many files")
+        return tarfile.data_filter(member, path)
