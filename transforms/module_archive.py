@@ -18,6 +18,7 @@ MOST_BYTES: Final = (
     16 << 30
 )  # what an archive may hold; a few bytes of gzip can stand for terabytes
 MOST_MEMBERS: Final = 100_000
+BLOCK: Final = 1 << 20
 SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
 
 
@@ -48,7 +49,11 @@ def unpack(archive: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as scratch:
         try:
             with tarfile.open(archive) as tar:
-                tar.extractall(Path(scratch) / "module", filter=_Bounded())
+                bounded = _Bounded()
+                tar.extractall(Path(scratch) / "module", filter=bounded)
+                # A damaged header ends an archive in silence; gzip's checksum stands at the very end.
+                while tar.fileobj and (block := tar.fileobj.read(BLOCK)):
+                    bounded.count(len(block))
         except (zlib.error, ValueError, OverflowError) as error:
             raise tarfile.ReadError(str(error)) from error
         try:
@@ -109,8 +114,11 @@ class _Bounded:
         self.bytes = self.members = 0
 
     def __call__(self, member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
-        self.bytes += member.size
         self.members += 1
+        self.count(member.size)
+        return tarfile.data_filter(member, path)
+
+    def count(self, size: int) -> None:
+        self.bytes += size
         if self.bytes > MOST_BYTES or self.members > MOST_MEMBERS:
             raise tarfile.ReadError(f"it holds more than {MOST_BYTES >> 30} GiB, or too many files")
-        return tarfile.data_filter(member, path)

@@ -53,7 +53,7 @@ def test_a_dropped_connection_is_carried_on_where_it_broke(server, part):
 
 def test_another_run_carries_on_where_the_first_gave_up(server, part):
     server.acts = [cut(100_000), *[status(503)] * 3]
-    with pytest.raises(OSError, match="answered 503 .*3 times in a row"):
+    with pytest.raises(OSError, match=r"answered 503 .*3 times in a row"):
         fetch(server, part)
     assert part.stat().st_size == 100_000
     assert fetch(server, part) == len(DATA)
