@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 
 from pipelines.job import JobReport, flag
+from pipelines.text_table import text_table
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,5 @@ class ListVariants:
             )
             for variant in VARIANTS.values()
         ]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-        for line in lines:
-            cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-            print("  ".join(cells).rstrip())
+        print("\n".join(text_table(lines)))
         return JobReport()
