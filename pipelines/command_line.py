@@ -27,6 +27,7 @@ JOBS: Final = {
         "pipelines.apply_groups:ApplyGroups",
         "the pictures to keep -> a folder of their own",
     ),
+    "modules": ("pipelines.manage_modules:ManageModules", "a list, a mirror or a check of modules"),
     "variants": ("pipelines.list_variants:ListVariants", "the catalogue of modules"),
     "demo": ("pipelines.run_demo:RunDemo", "all of it, on pictures drawn on the spot"),
 }
@@ -156,6 +157,7 @@ def _add_flag(
             type=how.parse,
             metavar=how.metavar,
             nargs=several if how.many else None,
+            choices=how.choices,
         )
         return
     names = [f"--{name.replace('_', '-')}"] if len(name) > 1 else []
