@@ -97,12 +97,19 @@ class ModuleMirror:
         if not folder.exists(CHECKSUMS):
             return None
         try:
-            return Checksums.model_validate_json(unsealed(folder, CHECKSUMS))
+            checksums = Checksums.model_validate_json(unsealed(folder, CHECKSUMS))
         except ValidationError as error:
             raise ArtifactDamaged(
                 f"{folder.path(CHECKSUMS)} is not one that this version reads: "
                 f"{error.errors()[0]['msg']}"
             ) from error
+        for module in checksums.modules:
+            for name in (module.path, *(file.name for file in module.files)):
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise ArtifactDamaged(
+                        f"{folder.path(CHECKSUMS)} names {name!r}, outside its folder"
+                    )
+        return checksums
 
     def write(self, checksums: Checksums) -> None:
         """Publish modules.json: the last write of every change."""

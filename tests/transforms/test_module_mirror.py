@@ -18,7 +18,7 @@ from transforms.held_modules import held_modules, require_held
 from transforms.http_download import Patience
 from transforms.mirror_archive import pack_modules
 from transforms.module_archive import unpack
-from transforms.module_mirror import Finding, ModuleMirror, mirror_path
+from transforms.module_mirror import Checksums, Finding, ModuleMirror, mirror_path
 from transforms.module_store import ModuleStore, fingerprint, mirror_layouts
 from transforms.module_transfer import bring
 from transforms.variants import VARIANTS, Variant
@@ -281,6 +281,14 @@ def test_damaged_checksums_are_refused(filled, source):
     listing.write_bytes(listing.read_bytes().replace(b"mobilenet", b"mobilenat", 1))
     with pytest.raises(ArtifactDamaged, match=r"modules\.json"):
         bring(V2, filled, source, fetch=False)
+
+
+def test_checksums_cannot_point_outside_their_folder(filled, source):
+    [module] = filled.checksums().modules
+    for name in ("../outside", "/outside", "a/../../outside"):
+        filled.write(Checksums(modules=(module.model_copy(update={"path": name}),)))
+        with pytest.raises(ArtifactDamaged, match="outside its folder"):
+            bring(V2, filled, source, fetch=False)
 
 
 def test_an_archive_has_the_same_bytes_wherever_it_is_made_and_unpacks_to_a_mirror(
