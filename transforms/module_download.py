@@ -46,6 +46,11 @@ def archive_url(handle: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), COMPRESSED])))
 
 
+def is_published_as_archive(handle: str) -> bool:
+    """Whether `fetch_module` can fetch a handle; tensorflow-hub resolves others, as in object stores."""
+    return hub_url(handle).startswith(("http://", "https://"))
+
+
 def fetch_module(
     variant: Variant,
     target: Path,

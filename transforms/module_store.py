@@ -16,11 +16,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from index.errors import ModuleMismatch, ModuleUnavailable, OutputBusy, first_line
+from index.errors import ArtifactError, ModuleMismatch, ModuleUnavailable, OutputBusy, first_line
 from index.vector_space import VectorSpace
 from transforms.local_files import as_path, is_local
 from transforms.module_archive import unpack, unwrapped
-from transforms.module_download import PARTIAL, fetch_module, hub_key, hub_url
+from transforms.module_download import (
+    PARTIAL,
+    fetch_module,
+    hub_key,
+    hub_url,
+    is_published_as_archive,
+)
 from transforms.module_files import MARKS, check_complete, file_sha256, fingerprint_of, module_files
 from transforms.pixels import RECIPE
 from transforms.quiet_libraries import quiet_import
@@ -84,6 +90,11 @@ class ModuleStore:
                 return self.checked(variant, _into_hub_cache(variant), "network")
             except OutputBusy:  # another process fetches the same module
                 time.sleep(BUSY_WAIT_S)
+            except ArtifactError as error:
+                raise ModuleUnavailable(
+                    f"module {variant.handle!r} of variant {variant.name!r} cannot be kept: "
+                    f"{error} with TFHUB_CACHE_DIR"
+                ) from error
             except ModuleUnavailable as error:
                 raise ModuleUnavailable(f"{error}; {self.cure_without_network()}") from error
         return held
@@ -253,7 +264,7 @@ def _unpack(variant: Variant, archive: Path) -> Path:
 
 def _into_hub_cache(variant: Variant) -> Path:
     """Fetch a module to where tensorflow-hub would have put it, and finds it too."""
-    if not hub_url(variant.handle).startswith(("http://", "https://")):
+    if not is_published_as_archive(variant.handle):
         return _resolve(variant)
     key = hub_key(variant.handle)
     target = hub_cache() / key

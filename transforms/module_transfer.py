@@ -22,7 +22,13 @@ from transforms.held_modules import not_held
 from transforms.http_download import Advance, Patience, no_advance
 from transforms.local_files import is_local
 from transforms.mirror_records import Origin, module_record, origin_of, standing_record
-from transforms.module_download import PARTIAL, archive_url, fetch_module, hub_key
+from transforms.module_download import (
+    PARTIAL,
+    archive_url,
+    fetch_module,
+    hub_key,
+    is_published_as_archive,
+)
 from transforms.module_files import portable_files
 from transforms.module_mirror import (
     CHECKSUMS,
@@ -104,8 +110,11 @@ def bring(
         try:
             if source is None:
                 how = "fetched"
-                _fetch(variant, fetched, room, advance=advance, patience=patience)
-                source = store.checked(variant, fetched, "network")
+                if is_published_as_archive(variant.handle):
+                    _fetch(variant, fetched, room, advance=advance, patience=patience)
+                    source = store.checked(variant, fetched, "network")
+                else:
+                    source = store.locate(variant)
             module = _put(source, mirror.root, path, origin_of(source, store))
         finally:
             shutil.rmtree(fetched, ignore_errors=True)

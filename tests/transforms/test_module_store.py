@@ -2,10 +2,13 @@ import hashlib
 import shutil
 import socket
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from index.errors import ModuleUnavailable
+from tests.flaky_server import FlakyServer, serving, whole
 from transforms.module_download import hub_url
 from transforms.module_store import ModuleStore, fingerprint
 from transforms.variants import VARIANTS, Variant
@@ -21,10 +24,14 @@ def nowhere_else(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub-cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own-cache"))
 
-    def no_network(*_, **__):
-        raise socket.gaierror("no network here")
+    resolve = socket.getaddrinfo
 
-    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    def loopback_only(host, *more, **how):
+        if host != "127.0.0.1":
+            raise socket.gaierror("no network here")
+        return resolve(host, *more, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", loopback_only)
 
 
 def own(handle) -> Variant:
@@ -207,6 +214,35 @@ def test_without_a_network_the_error_names_handle_and_cure(tmp_path):
         ModuleStore(str(tmp_path / "m")).locate(V2)
     for word in (V2.handle, "no network here", "--modules", str(tmp_path / "m"), "name=path"):
         assert word in str(refused.value)
+
+
+def test_a_cache_that_cannot_hold_a_module_is_named(monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "/dev/null/cache")
+    with pytest.raises(ModuleUnavailable, match=r"/dev/null/cache.*TFHUB_CACHE_DIR") as refused:
+        ModuleStore().locate(V2)
+    assert V2.handle in str(refused.value)
+
+
+def test_what_lies_in_an_object_store_is_left_to_tensorflow_hub(tiny_tf2, monkeypatch):
+    import tensorflow_hub as hub
+
+    asked = []
+    monkeypatch.setattr(hub, "resolve", lambda handle: asked.append(handle) or str(tiny_tf2))
+    assert ModuleStore().locate(own("gs://bucket/m")).path == str(tiny_tf2)
+    assert asked == ["gs://bucket/m"]
+
+
+def test_two_that_need_a_module_at_once_fetch_it_once(tiny_tf2, tmp_path):
+    archive = archive_of(tiny_tf2, tmp_path / "m.tar.gz").read_bytes()
+
+    def slowly(request):
+        time.sleep(0.3)
+        whole(request)
+
+    with serving(FlakyServer(archive, acts=[slowly])) as server, ThreadPoolExecutor() as pool:
+        found = list(pool.map(ModuleStore().locate, [own(server.url)] * 3))
+    assert {one.fingerprint for one in found} == {fingerprint(str(tiny_tf2))}
+    assert len(server.ranges) == 1
 
 
 def test_a_bare_hub_name_is_a_url_of_the_hub():
