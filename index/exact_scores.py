@@ -55,7 +55,7 @@ def nearest_pictures(
     """The k nearest pictures of each query, their scores computed from the stored vectors.
 
     An approximate index gives candidates: more than k, whose exact scores then decide, where there are
-    such. Of several pictures that score alike, the query's own comes first. A stored vector is read once.
+    such. Of several that score alike, the query's own comes first. Each stored vector is read once.
 
     Args:
         index: what proposes.

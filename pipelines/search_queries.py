@@ -17,8 +17,6 @@ from index.unit_vectors import check_vectors
 if TYPE_CHECKING:
     from index.embedding_dataset import EmbeddingDataset
     from index.vector_index import VectorIndex
-    from index.vector_space import VectorSpace
-    from transforms.variants import Variant
 
 
 def queries_by_image(
@@ -30,8 +28,7 @@ def queries_by_image(
     from transforms.image_embedder import ImageEmbedder
     from transforms.read_bytes import read_bytes
 
-    embedder = ImageEmbedder.open(query_variant(variant, index.space), modules=modules)
-    index.space.require_same(embedder.space)
+    embedder = ImageEmbedder.for_space(index.space, variant=variant, modules=modules)
     for name in images:
         try:
             data = read_bytes(name)
@@ -81,12 +78,3 @@ def queries_by_vector(file: str | None, index: VectorIndex) -> Iterator[Query]:
         raise InvalidInput(f"{file!r} holds a vector of zeros, which is like no other")
     for number, vector in enumerate(checked):
         yield Query(f"{file}[{number}]", vector)
-
-
-def query_variant(text: str, stored: VectorSpace) -> Variant:
-    """The variant to prepare a query with: as the user gives it, else as the index has it."""
-    from transforms.variants import VARIANTS, Variant, parse_variants
-
-    if "=" in text or stored.variant in VARIANTS:
-        return parse_variants(text)[0]
-    return Variant(name=stored.variant, handle=stored.handle)

@@ -125,11 +125,11 @@ class ServeSearch:
 
     def _embedder(self, names: dict[str, str], threads: int, space: VectorSpace) -> ImageEmbedder:
         """What embeds queries for an index, as the user named it, or as it was embedded."""
-        from pipelines.search_queries import query_variant
         from transforms.image_embedder import ImageEmbedder
 
-        variant = query_variant(names.get(space.variant, space.variant), space)
-        return ImageEmbedder.open(variant, modules=self.modules, engine=self.engine)
+        return ImageEmbedder.for_space(
+            space, variant=names.get(space.variant), modules=self.modules, engine=self.engine
+        )
 
     def _listen(self, token: str | None) -> socket.socket:
         """The open socket.

@@ -11,7 +11,6 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from index.output_folder import OutputFolder
-from pipelines.search_queries import query_variant
 from pipelines.service.application import search_service
 from pipelines.service.guard import Guard
 from pipelines.service.metrics import ServiceMetrics
@@ -25,13 +24,9 @@ ROOT = Path(__file__).parents[1]
 LOOPBACK = "http://127.0.0.1"
 
 
-def open_embedder(space):
-    return ImageEmbedder.open(query_variant(space.variant, space))
-
-
 @contextmanager
 def client_of(
-    out: Path, *, max_body=1 << 20, token=None, read=read_bytes, embedder=open_embedder
+    out: Path, *, max_body=1 << 20, token=None, read=read_bytes, embedder=ImageEmbedder.for_space
 ) -> Iterator[TestClient]:
     """A client of a service in this process, which raises what the service does not answer."""
     served = ServedOutput(OutputFolder.at(out), embedder)

@@ -17,7 +17,7 @@ from transforms.engines.engine import AUTO, Engine, EngineSettings, load_engine
 from transforms.module_store import ModuleStore
 from transforms.pixels import prepare_picture
 from transforms.unreadable_picture import UnreadablePicture
-from transforms.variants import Variant, parse_variants
+from transforms.variants import VARIANTS, Variant, parse_variants
 from transforms.work_threads import usable_cores, work_threads
 
 
@@ -44,6 +44,29 @@ class ImageEmbedder:
         known = variant if isinstance(variant, Variant) else parse_variants(variant)[0]
         settings = EngineSettings(engine, threads=usable_cores())
         return cls(load_engine(ModuleStore(modules).locate(known), settings))
+
+    @classmethod
+    def for_space(
+        cls,
+        space: VectorSpace,
+        *,
+        variant: str | None = None,
+        modules: str | None = None,
+        engine: str = AUTO,
+    ) -> ImageEmbedder:
+        """Load what embeds queries to stored vectors: their variant, as it is stored or is named here.
+
+        Raises:
+            SpaceMismatch: the module is another than the one that made them.
+        """
+        text = variant or space.variant
+        if "=" in text or space.variant in VARIANTS:
+            embedder = cls.open(text, modules=modules, engine=engine)
+        else:
+            own = Variant(name=space.variant, handle=space.handle)
+            embedder = cls.open(own, modules=modules, engine=engine)
+        space.require_same(embedder.space)
+        return embedder
 
     @property
     def space(self) -> VectorSpace:

@@ -97,9 +97,7 @@ class ServedOutput:
         if embedder is None:
             try:
                 embedder = self.open_embedder(index.space)
-                index.space.require_same(embedder.space)
             except LookalikeError as error:
-                embedder = None
                 troubles.append(f"it is not searched by new pictures: {error}")
         groups: dict[str, ServedGroups | None] = dict.fromkeys((DUPLICATES, LEAKS))
         for kind in groups:

@@ -12,9 +12,10 @@ from PIL import Image
 from index.errors import ModuleUnavailable
 from index.vector_index import VectorIndex
 from pipelines.command_line import main
-from tests.conftest import picture, space
+from tests.conftest import picture
 from tests.copies import GROUPS, VARIANT, dedup
 from tests.service import client_of
+from transforms.image_embedder import ImageEmbedder
 
 
 @pytest.fixture(scope="module")
@@ -270,11 +271,11 @@ def test_without_its_module_a_variant_is_still_searched_by_its_pictures(searchab
         assert "module 'm'" in described["problem"]
 
 
-def test_a_module_with_other_weights_is_not_used(searchable):
-    class Other:
-        space = space(VARIANT)
+def test_a_module_with_other_weights_is_not_used(searchable, tiny_hub):
+    def other(space):
+        return ImageEmbedder.for_space(space, variant=f"{VARIANT}={tiny_hub}")
 
-    with client_of(searchable, embedder=lambda _: Other()) as client:
+    with client_of(searchable, embedder=other) as client:
         assert refusal(upload(client, picture(1))) == (503, "no_module")
 
 
