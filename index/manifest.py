@@ -138,6 +138,22 @@ class VariantRecord(VariantSettings):
         return hashlib.sha256("".join(part.sha256 for part in self.parts).encode()).hexdigest()
 
 
+class RunRecord(Record):
+    """What one run of embed computed, and how long that took.
+
+    Attributes:
+        pictures: how many it read, those among them that could not be used included; what stood
+            already, or was kept of a run that was stopped, is not counted.
+        seconds: from the first picture read to the last row written: without the listing, and without
+            loading and converting modules.
+        variants: the names of those that it computed.
+    """
+
+    pictures: int
+    seconds: float
+    variants: tuple[str, ...]
+
+
 class EmbeddingsManifest(Manifest):
     """OUT/manifest.json: the finished embeddings of some pictures.
 
@@ -147,6 +163,8 @@ class EmbeddingsManifest(Manifest):
         failures: how many of them could not be used.
         failure_files: the dead-letter files, below failures/.
         variants: the embeddings, by the variant's name.
+        last_run: the last run that read pictures; None where an earlier version wrote this, which did
+            not tell.
     """
 
     kind: Literal["embeddings"] = "embeddings"
@@ -155,6 +173,7 @@ class EmbeddingsManifest(Manifest):
     failures: int
     failure_files: tuple[StoredFile, ...]
     variants: dict[str, VariantRecord]
+    last_run: RunRecord | None = None
 
 
 class MeasuredSearch(Record):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactDamaged, ArtifactError, OutputExists, OutputMissing, RunMismatch
-from index.manifest import EmbeddingsManifest, VariantRecord, VariantSettings
+from index.manifest import EmbeddingsManifest, RunRecord, VariantRecord, VariantSettings
 from index.output_folder import ARTIFACTS, OutputFolder
 from index.publishing import UNFINISHED
 from transforms.attempt import Attempt
 from transforms.computed_rows import ComputedRows
-from transforms.elements import FileReference, Listing
+from transforms.elements import FileChunk, FileReference, Listing
 from transforms.finished_work import ContentHashes, FinishedWork
 
 
@@ -143,6 +143,14 @@ class EarlierWork:
                     f"have no row of it; name it too: --variants {','.join([*variants, name])}"
                 )
         return work
+
+    def last_run(self, chunks: Sequence[FileChunk], seconds: float) -> RunRecord | None:
+        """The record of a run that computed these chunks; of the one before it where it read nothing."""
+        pictures = sum(len(chunk.files) for chunk in chunks)
+        if self.published and not pictures:
+            return self.published.last_run
+        names = dict.fromkeys(name for chunk in chunks for name in chunk.variants)
+        return RunRecord(pictures=pictures, seconds=round(seconds, 3), variants=tuple(names))
 
     def only_dead_letters(self, listing: Listing) -> Listing:
         """The listing as it would be had nothing changed but the pictures that could not be used."""

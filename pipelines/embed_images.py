@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -121,15 +122,18 @@ class EmbedImages(ModuleFlags):
             chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
             attempt = Attempt.begin(output, records)
             write_plan(attempt.folder, chunks)
+            began = time.perf_counter()
             complete = (
                 self._run_pipeline(options, attempt, chunks, engines, threads) if chunks else []
             )
+            last_run = earlier.last_run(chunks, time.perf_counter() - began)
             variants = {**earlier.held, **records}
             # What is only tried again is what was asked for before.
             inputs = (
                 self.inputs if self.update or not earlier.published else earlier.published.inputs
             )
             manifest = self._describe(variants, inputs, listing, work, complete, attempt)
+            manifest = manifest.model_copy(update={"last_run": last_run})
             stale = (INDEX, DUPLICATES, LEAKS) if self.overwrite else ()
             publication = Publication(manifest=manifest, command=self._command, stale=stale)
             publish_embeddings(output, publication)
