@@ -38,7 +38,7 @@ setup(
             "py.typed",
             "report.html.jinja",
             "recall_plot.svg.jinja",
-            "score_histogram.svg.jinja",
+            "histogram.svg.jinja",
         ],
     },
     install_requires=requirements(),

@@ -1,7 +1,8 @@
-"""Drawings of reports: SVG from templates that stand beside this file."""
+"""Drawings of reports: SVG from templates that stand beside this file, and pieces they share."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,28 @@ class Tick:
 
     at: float
     label: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a histogram; its label is shown when it is pointed at."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    color: str
+    label: str
+
+
+def axis_step(highest: int) -> int:
+    """The step of an axis with about five ticks, for counts up to `highest`.
+
+    >>> axis_step(7), axis_step(180)
+    (2, 50)
+    """
+    power: int = 10 ** int(math.log10(max(highest / 5, 1)))
+    return next(factor * power for factor in (1, 2, 5, 10) if highest <= 5 * factor * power)
 
 
 def draw(template: str, **values: Any) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from index.copy_evidence import VERDICTS, CopyEvidence
-from index.drawings import Tick, draw
+from index.drawings import Bar, Tick, axis_step, draw
 
 WIDTH, HEIGHT, LEGEND = 680, 330, 26
 LEFT, RIGHT, TOP, BOTTOM = 70, 660, 34, 280
@@ -20,16 +19,6 @@ LEGEND_TEXT: Final = (
     ("not looked at, or undecided", OPEN),
     ("looked at, different", STRANGER),
 )
-
-
-@dataclass(frozen=True)
-class _Bar:
-    x: float
-    y: float
-    width: float
-    height: float
-    color: str
-    label: str
 
 
 def draw_score_histogram(evidence: CopyEvidence) -> str:
@@ -48,7 +37,7 @@ def draw_score_histogram(evidence: CopyEvidence) -> str:
     )
     counts = [np.histogram(scores[mask], edges)[0] for _, _, mask in by_color]
     highest = int(max(sum(counts).max(), 1))  # type: ignore[union-attr]
-    step = _step(highest)
+    step = axis_step(highest)
     top = math.ceil(highest / step) * step
 
     def across(score: float) -> float:
@@ -66,14 +55,14 @@ def draw_score_histogram(evidence: CopyEvidence) -> str:
                 x, y = across(edges[bin]), up(below + count)
                 label = f"{edges[bin]:.3f} to {edges[bin + 1]:.3f}: {count:,} {name}"
                 width = round(across(edges[bin + 1]) - x - 1, 1)
-                bars.append(_Bar(x, y, width, round(up(below) - y, 1), color, label))
+                bars.append(Bar(x, y, width, round(up(below) - y, 1), color, label))
             below += count
     tick = 0.05 if low >= 0.5 else 0.1
     ticks = np.arange(math.ceil(low / tick - 1e-9), round(1 / tick) + 1) * tick
     threshold = evidence.threshold
     is_drawn = threshold is not None and threshold >= low
     return draw(
-        "score_histogram.svg.jinja",
+        "histogram.svg.jinja",
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,
@@ -83,13 +72,10 @@ def draw_score_histogram(evidence: CopyEvidence) -> str:
         across=[Tick(across(score), f"{score:.2f}") for score in ticks.tolist()],
         up=[Tick(up(count), f"{count:,}") for count in range(0, top + 1, step)],
         bars=bars,
-        threshold=across(threshold) if is_drawn and threshold is not None else None,
-        threshold_label="" if threshold is None else f"{threshold:.3f}",
+        about="pairs by their score",
+        across_label="cosine of a pair",
+        up_label="pairs",
+        marker=across(threshold) if is_drawn and threshold is not None else None,
+        marker_label="" if threshold is None else f"threshold {threshold:.3f}",
         legend=LEGEND_TEXT,
     )
-
-
-def _step(highest: int) -> int:
-    """Of an axis with about five ticks."""
-    power: int = 10 ** int(math.log10(max(highest / 5, 1)))
-    return next(factor * power for factor in (1, 2, 5, 10) if highest <= 5 * factor * power)
