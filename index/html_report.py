@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -43,6 +43,14 @@ class PictureRow:
 
 
 @dataclass(frozen=True)
+class LineList:
+    """Lines that belong together: what each is about, and what there is to say of it."""
+
+    label: str
+    lines: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading, a sentence, and what stands under it.
 
@@ -50,8 +58,13 @@ class Section:
         heading: of the section.
         note: the sentence.
         rows: of pictures.
-        drawing: SVG that we drew; it goes into the page as it is.
+        drawing: SVG, or other HTML, that we drew; it goes into the page as it is.
         table: of figures, the first row its headings.
+        facts: by their names.
+        lists: of lines.
+        command: to run next.
+        links: what to call other pages, and where they are.
+        chapter: what this section is the first of several of.
     """
 
     heading: str
@@ -59,6 +72,11 @@ class Section:
     rows: Sequence[PictureRow] = ()
     drawing: str = ""
     table: Sequence[Sequence[str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    lists: Sequence[LineList] = ()
+    command: str = ""
+    links: Sequence[tuple[str, str]] = ()
+    chapter: str = ""
 
 
 def render_report(
@@ -66,6 +84,7 @@ def render_report(
     facts: Mapping[str, str],
     sections: Sequence[Section],
     pages: Sequence[tuple[str, str]] = (),
+    figures: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page: its title, a table of facts, and the sections; nothing on it is loaded from outside.
 
@@ -74,9 +93,12 @@ def render_report(
         facts: by their names.
         sections: in order.
         pages: what to call each of several pages, and its file; no file for this one.
+        figures: to read first, large: each with what it counts. With them come links to the sections.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(title=title, facts=facts, sections=sections, pages=pages)
+    return template.render(
+        title=title, facts=facts, sections=sections, pages=pages, figures=figures
+    )
