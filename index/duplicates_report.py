@@ -14,7 +14,7 @@ from index.html_report import PictureCard, PictureRow, Section, render_report
 PAGE_GROUPS: Final = 100
 MOST_PAGES: Final = 50
 SHOWN_MEMBERS: Final = 24
-_PROOFS: Final = ("score", "pictures", "bytes")
+PROOFS: Final = ("score", "pictures", "bytes")
 NOTE: Final = (
     "The framed picture of each group is the one to keep. Under each other stands what it is, its "
     "cosine to the kept one, and how much of what both show agrees when they are laid on each other. "
@@ -86,7 +86,7 @@ def duplicates_pages(
     names = ["report.html", *(f"report-{number:03}.html" for number in range(2, len(starts) + 1))]
     for place, start in enumerate(starts):
         rows = [
-            _group_row(group, pictures, thumbnail) for group in shown[start : start + PAGE_GROUPS]
+            group_row(group, pictures, thumbnail) for group in shown[start : start + PAGE_GROUPS]
         ]
         note = NOTE
         if len(ordered) > len(rows):
@@ -111,17 +111,23 @@ def duplicates_pages(
 
 def _certainty(one: Duplicate) -> tuple[int, bool, float]:
     value = one.score if one.agreement is None else one.agreement
-    return _PROOFS.index(one.proof), one.is_direct, value
+    return PROOFS.index(one.proof), one.is_direct, value
 
 
-def _group_row(group: DuplicateGroup, pictures: pa.Table, thumbnail: Thumbnail) -> PictureRow:
+def group_row(
+    group: DuplicateGroup,
+    pictures: pa.Table,
+    thumbnail: Thumbnail,
+    shown: int = SHOWN_MEMBERS,
+) -> PictureRow:
+    """The pictures of a group side by side, the kept one first and at most `shown` others."""
     uris = pictures.column("uri")
     kept = uris[group.keep].as_py()
     cards = [PictureCard(kept, thumbnail(kept), "keep", "kept")]
-    for duplicate in group.duplicates[:SHOWN_MEMBERS]:
+    for duplicate in group.duplicates[:shown]:
         uri = uris[duplicate.picture].as_py()
         cards.append(PictureCard(uri, thumbnail(uri), _caption(duplicate), duplicate.kind))
-    hidden = len(group.duplicates) - SHOWN_MEMBERS
+    hidden = len(group.duplicates) - shown
     more = f" ({hidden} more in groups.parquet)" if hidden > 0 else ""
     return PictureRow(f"{len(group.duplicates) + 1} pictures{more}", cards)
 

@@ -48,20 +48,25 @@ def index_facts(manifest: IndexManifest) -> dict[str, str]:
 def index_report(manifest: IndexManifest) -> str:
     """The page, self-contained."""
     facts = {"variant": manifest.space.variant, **index_facts(manifest)}
-    sections = []
-    if manifest.measured is not None:
-        note = (
-            f"Each point is a search setting, measured with {manifest.queries:,} of the index's own "
-            "vectors against exact search, in one batch on the machine that built it; the large one was "
-            "chosen. The line joins those that no other beats."
-        )
-        drawing = _draw(manifest.tried, manifest.measured, manifest.min_recall)
-        table = [
-            ("setting", "recall@1", "recall@10", "queries a second"),
-            *(_table_row(one) for one in manifest.tried),
-        ]
-        sections.append(Section("Recall against speed", note, drawing=drawing, table=table))
-    return render_report("Index", facts, sections)
+    section = recall_section(manifest)
+    return render_report("Index", facts, [] if section is None else [section])
+
+
+def recall_section(manifest: IndexManifest) -> Section | None:
+    """Recall against speed, drawn and as a table; None where nothing could be measured."""
+    if manifest.measured is None:
+        return None
+    note = (
+        f"Each point is a search setting, measured with {manifest.queries:,} of the index's own "
+        "vectors against exact search, in one batch on the machine that built it; the large one was "
+        "chosen. The line joins those that no other beats."
+    )
+    drawing = _draw(manifest.tried, manifest.measured, manifest.min_recall)
+    table = [
+        ("setting", "recall@1", "recall@10", "queries a second"),
+        *(_table_row(one) for one in manifest.tried),
+    ]
+    return Section("Recall against speed", note, drawing=drawing, table=table)
 
 
 def setting_text(setting: Mapping[str, int]) -> str:
