@@ -12,8 +12,8 @@ SIDE: Final = 176  # pixels of the longer side
 QUALITY: Final = 78
 
 
-def thumbnail_jpeg(data: bytes, side: int = SIDE) -> bytes:
-    """A JPEG of at most side x side pixels.
+def thumbnail_jpeg(data: bytes, side: int = SIDE, quality: int = QUALITY) -> bytes:
+    """A JPEG of at most `side` x `side` pixels.
 
     Raises:
         UnreadablePicture: the bytes cannot be decoded.
@@ -21,10 +21,11 @@ def thumbnail_jpeg(data: bytes, side: int = SIDE) -> bytes:
     image = Image.fromarray(decode_picture(data, side).pixels[..., :3])
     image.thumbnail((side, side))
     encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=QUALITY)
+    image.save(encoded, "JPEG", quality=quality)
     return encoded.getvalue()
 
 
-def thumbnail(data: bytes, side: int = SIDE) -> str:
+def thumbnail(data: bytes, side: int = SIDE, quality: int = QUALITY) -> str:
     """The same as a data: URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(data, side)).decode()
+    jpeg = thumbnail_jpeg(data, side, quality)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
