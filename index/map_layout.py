@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import scipy.linalg
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from index.errors import UsageError
 
-Method = Literal["auto", "umap", "pca"]
-
 UMAP: Final = "umap-learn"
 UMAP_TIMEOUT_S: Final = 300
 FEWEST_FOR_UMAP: Final = 20
-BOUNDS: Final = (0.5, 99.5)  # percentiles that a map spans: a picture far off is put at its edge
+MANY: Final = 200
+BOUNDS: Final = (
+    0.5,
+    99.5,
+)  # percentiles that a map of many spans; what is farther off is at its edge
 _SCRIPT: Final = Path(__file__).with_name("umap_process.py")
 
 
@@ -39,17 +41,27 @@ class MapLayout:
     told: str
 
 
-def lay_out(several: Sequence[NDArray[np.float32]], method: Method = "auto") -> list[MapLayout]:
-    """A map of each of several sets of vectors: float32 [n, dim], of length one.
+def check_method(method: str) -> None:
+    """Raise UsageError where UMAP is asked for and not installed."""
+    if method == "umap" and _umap_version() is None:
+        raise UsageError(
+            f"--map umap needs {UMAP}, which is not installed: pip install {UMAP}, or leave out --map "
+            "to have PCA"
+        )
+
+
+def lay_out(several: Sequence[NDArray[np.float32]], method: str = "auto") -> list[MapLayout]:
+    """A map of each of several sets of vectors.
+
+    Args:
+        several: float32 [n, dim] each, of length one; n is at least one.
+        method: "umap", "pca", or "auto": UMAP where it is installed and there are enough vectors.
 
     Raises:
-        UsageError: UMAP is asked for, and is not installed.
+        UsageError: UMAP is asked for and not installed.
     """
+    check_method(method)
     installed = _umap_version() is not None
-    if method == "umap" and not installed:
-        raise UsageError(
-            f"there is no UMAP here; pip install '{UMAP}', or leave out --map to have PCA"
-        )
     by_umap: dict[int, NDArray[np.float32]] = {}
     failed = ""
     if installed and method != "pca":
@@ -97,7 +109,7 @@ def _laid_out_by_umap(places: NDArray[np.float32]) -> MapLayout:
         f"Laid out by UMAP {_umap_version()}: pictures that are near each other here are alike; how "
         "far apart groups are means little."
     )
-    return MapLayout(_scaled(places), told)
+    return MapLayout(_spread(places), told)
 
 
 def _by_pca(units: NDArray[np.float32], failed: str) -> MapLayout:
@@ -124,11 +136,17 @@ def _by_pca(units: NDArray[np.float32], failed: str) -> MapLayout:
 
 def _scaled(places: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each axis from 0 to 1."""
-    low, high = np.percentile(places, BOUNDS, axis=0) if len(places) > 200 else (
-        places.min(axis=0),
-        places.max(axis=0),
-    )
+    low, high = places.min(axis=0), places.max(axis=0)
+    if len(places) > MANY:
+        low, high = np.percentile(places, BOUNDS, axis=0)
     span = np.where(high > low, high - low, 1)
     scaled = np.where(high > low, (places - low) / span, 0.5)
     clipped: NDArray[np.float32] = np.clip(scaled, 0, 1).astype(np.float32)
     return clipped
+
+
+def _spread(places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same, drawn together where it is empty: half of a place is its rank along each axis."""
+    ranks = places.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+    even = (ranks / max(len(places) - 1, 1)).astype(np.float32)
+    return (_scaled(places) + even) / 2
