@@ -20,6 +20,7 @@ INDEX = "index"
 DUPLICATES = "duplicates"
 LEAKS = "leaks"
 APPLIED = "applied"
+REPORT = "report.html"  # the page about all of it
 ARTIFACTS = (EMBEDDINGS, FAILURES, INDEX, DUPLICATES, LEAKS, APPLIED, MANIFEST)
 
 

@@ -21,6 +21,7 @@ from index.output_folder import (
     FAILURES,
     INDEX,
     LEAKS,
+    REPORT,
     OutputFolder,
     variant_partition,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from transforms.module_store import ModuleFolder
 
 
-HIDDEN: Final = (LOCK, UNFINISHED, REPLACED)
+NO_PICTURES: Final = (*ARTIFACTS, REPORT, LOCK, UNFINISHED, REPLACED)  # where OUT is among them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ class EmbedImages(ModuleFlags):
             keep = self.update or self.retry_failures
             earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
-            own = [output.path(name) for name in (*ARTIFACTS, *HIDDEN)]
+            own = [output.path(name) for name in NO_PICTURES]
             listing = list_images(self.inputs, apart_from=own)
             if self.retry_failures and not self.update:
                 listing = earlier.only_dead_letters(listing)
