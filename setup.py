@@ -39,12 +39,15 @@ setup(
             "report.html.jinja",
             "recall_plot.svg.jinja",
             "histogram.svg.jinja",
+            "embedding_map.html.jinja",
+            "embedding_map.js",
         ],
     },
     install_requires=requirements(),
     extras_require={
         "openvino": [OPENVINO],
         "serve": SERVE,
+        "map": ["umap-learn>=0.5.12,<0.6"],
         "bench": ["hnswlib>=0.8", "usearch>=2.16"],
         "dev": [
             OPENVINO,

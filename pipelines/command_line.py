@@ -28,6 +28,7 @@ JOBS: Final = {
         "the pictures to keep -> a folder of their own",
     ),
     "modules": ("pipelines.manage_modules:ManageModules", "a list, a mirror or a check of modules"),
+    "report": ("pipelines.write_report:WriteReport", "one page about all that was made"),
     "variants": ("pipelines.list_variants:ListVariants", "the catalogue of modules"),
     "demo": ("pipelines.run_demo:RunDemo", "all of it, on pictures drawn on the spot"),
 }
