@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -50,31 +52,33 @@ def check_method(method: str) -> None:
         )
 
 
-def lay_out(several: Sequence[NDArray[np.float32]], method: str = "auto") -> list[MapLayout]:
+def lay_out(
+    several: Future[list[NDArray[np.float32]]], most: int, method: str = "auto"
+) -> list[MapLayout]:
     """A map of each of several sets of vectors.
 
     Args:
-        several: float32 [n, dim] each, of length one; n is at least one.
+        several: float32 [n, dim] each, of length one; UMAP, which compiles itself for
+            some twenty seconds, does so until they are there.
+        most: vectors in the largest set.
         method: "umap", "pca", or "auto": UMAP where it is installed and there are enough vectors.
 
     Raises:
         UsageError: UMAP is asked for and not installed.
     """
     check_method(method)
-    installed = _umap_version() is not None
+    if method == "pca" or most < FEWEST_FOR_UMAP or _umap_version() is None:
+        return [_by_pca(units) for units in several.result()]
     by_umap: dict[int, NDArray[np.float32]] = {}
     failed = ""
-    if installed and method != "pca":
-        large = {
-            number: units for number, units in enumerate(several) if len(units) >= FEWEST_FOR_UMAP
-        }
-        try:
-            by_umap = _umap(large) if large else {}
-        except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-            failed = f" UMAP is installed, but did not work ({type(error).__name__})."
+    try:
+        with _umap_process() as process:
+            by_umap = _umap(process, several.result())
+    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        failed = f" UMAP is installed, but did not work ({type(error).__name__})."
     return [
         _laid_out_by_umap(by_umap[number]) if number in by_umap else _by_pca(units, failed)
-        for number, units in enumerate(several)
+        for number, units in enumerate(several.result())
     ]
 
 
@@ -85,19 +89,36 @@ def _umap_version() -> str | None:
         return None
 
 
-def _umap(several: dict[int, NDArray[np.float32]]) -> dict[int, NDArray[np.float32]]:
-    sent = io.BytesIO()
-    np.savez(sent, **{str(number): units for number, units in several.items()})  # type: ignore[arg-type]
-    done = subprocess.run(
+@contextlib.contextmanager
+def _umap_process() -> Iterator[subprocess.Popen[bytes]]:
+    """UMAP, waiting for vectors; it ends with the block."""
+    process = subprocess.Popen(
         [sys.executable, "-P", str(_SCRIPT)],
-        input=sent.getvalue(),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=UMAP_TIMEOUT_S,
-        check=True,
     )
-    with np.load(io.BytesIO(done.stdout)) as found:
-        places = {number: found[str(number)] for number in several}
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _umap(
+    process: subprocess.Popen[bytes], several: list[NDArray[np.float32]]
+) -> dict[int, NDArray[np.float32]]:
+    """The places of the sets that are large enough, by their numbers."""
+    large = {
+        str(number): units for number, units in enumerate(several) if len(units) >= FEWEST_FOR_UMAP
+    }
+    sent = io.BytesIO()
+    np.savez(sent, **large)  # type: ignore[arg-type]
+    found, _ = process.communicate(sent.getvalue(), timeout=UMAP_TIMEOUT_S)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, _SCRIPT.name)
+    with np.load(io.BytesIO(found)) as given:
+        places = {int(number): given[number] for number in large}
     for number, place in places.items():
         if place.shape != (len(several[number]), 2) or not np.isfinite(place).all():
             raise ValueError(f"places of shape {place.shape}")
@@ -112,7 +133,7 @@ def _laid_out_by_umap(places: NDArray[np.float32]) -> MapLayout:
     return MapLayout(_spread(places), told)
 
 
-def _by_pca(units: NDArray[np.float32], failed: str) -> MapLayout:
+def _by_pca(units: NDArray[np.float32], failed: str = "") -> MapLayout:
     if len(units) < 2:
         return MapLayout(np.full((len(units), 2), 0.5, np.float32), "One picture is in the middle.")
     centered = units - units.mean(axis=0)
@@ -149,4 +170,5 @@ def _spread(places: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same, drawn together where it is empty: half of a place is its rank along each axis."""
     ranks = places.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
     even = (ranks / max(len(places) - 1, 1)).astype(np.float32)
-    return (_scaled(places) + even) / 2
+    spread: NDArray[np.float32] = np.mean([_scaled(places), even], axis=0)
+    return spread

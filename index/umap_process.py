@@ -18,24 +18,25 @@ SEED = 0
 
 
 def main() -> None:
-    """Read an .npz of float32 [n, dim] arrays; write one of float32 [n, 2] arrays by the same names."""
+    """Read an .npz of float32 [n, dim] arrays; write one of float32 [n, 2] arrays by the same names.
+
+    It compiles itself, on made vectors, before it reads.
+    """
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     warnings.simplefilter("ignore")
     import umap
 
+    def places(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        neighbors = min(NEIGHBORS, len(vectors) - 1)
+        reducer = umap.UMAP(n_neighbors=neighbors, metric="cosine", random_state=SEED)
+        found: NDArray[np.float32] = reducer.fit_transform(vectors).astype(np.float32)
+        return found
+
+    places(np.random.default_rng(SEED).normal(size=(50, 20)).astype(np.float32))
     with np.load(io.BytesIO(sys.stdin.buffer.read())) as given:
-        vectors = {name: given[name] for name in given.files}
-    places: dict[str, NDArray[np.float32]] = {}
-    for name, units in vectors.items():
-        reducer = umap.UMAP(
-            n_components=2,
-            n_neighbors=min(NEIGHBORS, len(units) - 1),
-            metric="cosine",
-            random_state=SEED,
-        )
-        places[name] = reducer.fit_transform(units).astype(np.float32)
+        found = {name: places(given[name]) for name in given.files}
     written = io.BytesIO()
-    np.savez(written, **places)  # type: ignore[arg-type]
+    np.savez(written, **found)  # type: ignore[arg-type]
     sys.stdout.buffer.write(written.getvalue())
 
 

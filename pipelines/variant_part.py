@@ -30,6 +30,7 @@ SEARCHES: Final = {
     DUPLICATES: ("Duplicates", "within this set", ""),
     LEAKS: ("Leaks", "across parts of this set", " --between 'train/**' 'test/**'"),
 }
+NOTHING: Final = EmbeddingSample(np.empty(0, np.int64), (), np.empty((0, 1), np.float32), 0)
 
 
 @dataclass
@@ -47,7 +48,7 @@ class VariantPart:
     dataset: EmbeddingDataset
     page: str
     told: list[str] = field(default_factory=list)
-    sample: EmbeddingSample = field(init=False, repr=False)
+    sample: EmbeddingSample = NOTHING
     _about: list[Section] = field(default_factory=list)  # map and distances
     _distances: NDArray[np.float32] | None = None
     _copies: dict[str, FoundCopies | Section] = field(default_factory=dict)
@@ -58,23 +59,19 @@ class VariantPart:
         """Of the variant."""
         return self.dataset.space.variant
 
-    def read_sample(self) -> bool:
-        """Read some pictures and their vectors; whether there are some."""
+    def read_sample(self) -> NDArray[np.float32]:
+        """Read some pictures and their vectors; these are given: float32 [n, dim], of length one."""
         try:
             self.sample = sample_embeddings(self.dataset)
         except ArtifactError as error:
             self._unreadable(error)
-            return False
-        if not len(self.sample):
-            note = "No picture has a vector, so there is nothing to lay out or to compare."
-            self._about = [Section("Map", note)]
-        return len(self.sample) > 0
+        return self.sample.units
 
     def read_rest(self) -> None:
         """Read what there is beside the vectors, and how far apart these are."""
         self._copies = {kind: self._found(kind) for kind in SEARCHES}
         self._index = self._index_section()
-        if self._about or self.sample.total < 2:
+        if self.sample.total < 2:
             return
         try:
             self._distances = nearest_distances(self.dataset, self.sample)
@@ -110,6 +107,8 @@ class VariantPart:
         return [*self._about, self._index, *copies]
 
     def _map_section(self, layout: MapLayout, thumbnails: Mapping[str, str | None]) -> Section:
+        if not len(self.sample):
+            return Section("Map", "No picture has a vector, so there is nothing to lay out.")
         uris, found = self.sample.uris, self._copies[DUPLICATES]
         colorings = [color_by_folder(uris)]
         if isinstance(found, FoundCopies):
@@ -125,7 +124,7 @@ class VariantPart:
     def _distances_section(self) -> Section:
         heading, distances = "Nearest neighbors", self._distances
         if distances is None:
-            note = "There is one picture, and so no other to tell its distance to."
+            note = "It takes two pictures to tell a distance."
             return Section(heading, note)
         equal = int((distances == 0).sum())
         note = (

@@ -103,16 +103,18 @@ class WriteReport:
         from index.map_layout import lay_out
         from pipelines.load_thumbnails import load_thumbnails
 
-        sampled = [part for part in parts if part.read_sample()]
-        with ThreadPoolExecutor(1) as aside:
-            waiting = aside.submit(lay_out, [part.sample.units for part in sampled], self.map)
+        most = max((len(part.dataset) for part in parts), default=0)
+        with ThreadPoolExecutor(2) as aside:
+            samples = aside.submit(lambda: [part.read_sample() for part in parts])
+            layouts = aside.submit(lay_out, samples, most, self.map)
+            samples.result()
             for part in parts:
                 part.read_rest()
             cards = load_thumbnails(uri for part in parts for uri in part.card_uris())
             dots = load_thumbnails(
-                (uri for part in sampled for uri in part.sample.uris), MAP_SIDE, MAP_QUALITY
+                (uri for part in parts for uri in part.sample.uris), MAP_SIDE, MAP_QUALITY
             )
-            for part, layout in zip(sampled, waiting.result(), strict=True):
+            for part, layout in zip(parts, layouts.result(), strict=True):
                 # A picture that several maps show is on the page once.
                 own = {uri: dots.pop(uri) for uri in part.sample.uris if uri in dots}
                 part.place(layout, own)
