@@ -7,6 +7,7 @@ import pytest
 
 from index import publishing
 from index.embedding_dataset import EmbeddingDataset
+from index.manifest import EmbeddingsManifest
 from index.output_folder import OutputFolder
 from pipelines.command_line import main
 from tests.conftest import broken_files, contents, picture, picture_table
@@ -65,6 +66,7 @@ def test_what_was_computed_is_not_computed_again(many, tiny_tf2, tmp_path, stop,
     counted.clear()
     assert embed(many, out, *FLAGS, **options) == 0
     assert first + second + len(counted) == whole
+    assert EmbeddingsManifest.read(OutputFolder.at(out)).last_run.pictures == len(counted)
     assert files(out) == files(tmp_path / "undisturbed")
     assert sorted(path.name for path in out.iterdir()) == [
         "embeddings",
