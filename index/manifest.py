@@ -144,8 +144,8 @@ class RunRecord(Record):
     Attributes:
         pictures: how many it read, those among them that could not be used included; what stood
             already, or was kept of a run that was stopped, is not counted.
-        seconds: from the first picture read to the last row written: without the listing, and without
-            loading and converting modules.
+        seconds: of its pipeline: the start of its workers is in that, listing and converting modules is
+            not.
         variants: the names of those that it computed.
     """
 

@@ -82,10 +82,9 @@ def throughput_section(manifest: EmbeddingsManifest) -> Section:
         note = "The last run read no pictures: all was computed by runs that were stopped before."
         return Section(heading, note)
     note = (
-        f"The last run read {run.pictures:,} pictures in {_seconds(run.seconds)}, from the first one "
-        "read to the last row written, for "
+        f"The last run read {run.pictures:,} pictures in {_seconds(run.seconds)}, for "
         + ("all variants." if len(run.variants) > 1 else f"{''.join(run.variants)}.")
-        + " Listing, and loading and converting modules, is not in that."
+        + " The start of the workers is in that, listing and converting modules is not."
     )
     if run.pictures < manifest.pictures:
         others = manifest.pictures - run.pictures

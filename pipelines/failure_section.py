@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from index.html_report import LineList, PictureCard, PictureRow, Section
+from index.output_folder import FAILURES
 
 if TYPE_CHECKING:
     from transforms.elements import Failure
@@ -18,12 +19,11 @@ MESSAGE: Final = 300  # characters
 Thumbnails = Callable[[Sequence[str]], dict[str, str | None]]
 
 
-def failure_section(failures: Sequence[Failure], place: str, thumbnails: Thumbnails) -> Section:
+def failure_section(failures: Sequence[Failure], thumbnails: Thumbnails) -> Section:
     """The section; what of the samples can be shown all the same is shown.
 
     Args:
         failures: of a run, several of one picture where it failed for several variants.
-        place: where the files with all of them are, for people.
         thumbnails: data: URIs for pictures by their URIs, None where one cannot be shown.
     """
     heading = "Failures"
@@ -55,7 +55,8 @@ def failure_section(failures: Sequence[Failure], place: str, thumbnails: Thumbna
             PictureCard(one.uri, shown[one.uri], error) for one in several if shown.get(one.uri)
         ]
     note = (
-        f"Pictures that have no vector, by the reason. All of them stand, a line each, in {place}."
+        "Pictures that have no vector, by the reason. All of them stand, a line each, in "
+        f"{FAILURES}/ of the output."
     )
     rows = [PictureRow("Of these, what can be shown", cards)] if cards else ()
     return Section(heading, note, rows, table=table, lists=lists)
