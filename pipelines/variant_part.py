@@ -114,8 +114,8 @@ class VariantPart:
         if isinstance(found, FoundCopies):
             colorings.append(color_by_copies(uris, found.is_kept()))
         note = (
-            f"The vectors of {self.sample.told}. {layout.told} Point at a picture, tap it, or go from "
-            "one to the next with the arrow keys; told is its cosine distance to the nearest other."
+            f"The vectors of {self.sample.told}. {layout.told} Point at a picture to see it, and its "
+            "cosine distance to the nearest other; a tap does the same, and so do the arrow keys."
         )
         chosen = [coloring for coloring in colorings if coloring]
         drawing = draw_embedding_map(uris, layout.places, self._distances, chosen, thumbnails)
@@ -128,9 +128,9 @@ class VariantPart:
             return Section(heading, note)
         equal = int((distances == 0).sum())
         note = (
-            f"Cosine distance to the nearest other of all {self.sample.total:,} pictures, compared "
-            f"exactly, for {self.sample.told}: 0 is the same direction, 1 nothing in common. Many near "
-            "0 speak of copies, many far away of pictures that have no like here."
+            f"How far the nearest other picture is, by cosine distance: for {self.sample.told}, each "
+            "compared exactly with all others. 0 is the same direction, 1 is nothing in common. Many "
+            "near 0 speak of copies, many far away of pictures that have no like here."
         )
         table = [
             ("share of pictures", *(f"{share:.0%}" for share in QUANTILES)),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from index.errors import ArtifactError, LookalikeError, OutputMissing
-from index.output_folder import FAILURES, REPORT, OutputFolder
+from index.output_folder import REPORT, OutputFolder
 from pipelines.job import DONE, FAILED, JobReport, flag
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from index.manifest import EmbeddingsManifest
     from pipelines.variant_part import VariantPart
 
-MAP_SIDE: Final = 96  # pixels of a thumbnail on the map
-MAP_QUALITY: Final = 60
+MAP_SIDE: Final = 128  # pixels of a thumbnail on the map: 1,500 of them take about 5 MB
+MAP_QUALITY: Final = 50
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _failures(output: OutputFolder, manifest: EmbeddingsManifest, damage: list[s
         damage.append(str(error))
         note = f"{manifest.failures:,} pictures failed; why cannot be told: {error}"
         return Section("Failures", note)
-    return failure_section(failures, output.path(FAILURES), load_thumbnails)
+    return failure_section(failures, load_thumbnails)
 
 
 def _figures(manifest: EmbeddingsManifest, parts: list[VariantPart]) -> list[tuple[str, str]]:
