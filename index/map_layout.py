@@ -6,8 +6,8 @@ import contextlib
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,46 +52,22 @@ def check_method(method: str) -> None:
         )
 
 
-def lay_out(
-    several: Future[list[NDArray[np.float32]]], most: int, method: str = "auto"
-) -> list[MapLayout]:
-    """A map of each of several sets of vectors.
+@contextlib.contextmanager
+def umap_process(method: str, most: int) -> Iterator[subprocess.Popen[bytes] | None]:
+    """UMAP, compiling itself for some twenty seconds, for `lay_out`; it ends with the block.
 
     Args:
-        several: float32 [n, dim] each, of length one; UMAP, which compiles itself for
-            some twenty seconds, does so until they are there.
-        most: vectors in the largest set.
-        method: "umap", "pca", or "auto": UMAP where it is installed and there are enough vectors.
+        method: "umap", "pca", or "auto": UMAP where it is installed.
+        most: vectors in the largest set; None is given where they are too few for UMAP, or it is not to
+            be used.
 
     Raises:
         UsageError: UMAP is asked for and not installed.
     """
     check_method(method)
     if method == "pca" or most < FEWEST_FOR_UMAP or _umap_version() is None:
-        return [_by_pca(units) for units in several.result()]
-    by_umap: dict[int, NDArray[np.float32]] = {}
-    failed = ""
-    try:
-        with _umap_process() as process:
-            by_umap = _umap(process, several.result())
-    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-        failed = f" UMAP is installed, but did not work ({type(error).__name__})."
-    return [
-        _laid_out_by_umap(by_umap[number]) if number in by_umap else _by_pca(units, failed)
-        for number, units in enumerate(several.result())
-    ]
-
-
-def _umap_version() -> str | None:
-    try:
-        return metadata.version(UMAP)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@contextlib.contextmanager
-def _umap_process() -> Iterator[subprocess.Popen[bytes]]:
-    """UMAP, waiting for vectors; it ends with the block."""
+        yield None
+        return
     process = subprocess.Popen(
         [sys.executable, "-P", str(_SCRIPT)],
         stdin=subprocess.PIPE,
@@ -105,8 +81,43 @@ def _umap_process() -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+def lay_out(
+    process: subprocess.Popen[bytes] | None, several: Sequence[NDArray[np.float32]]
+) -> list[MapLayout]:
+    """A map of each of several sets of vectors, float32 [n, dim] of length one.
+
+    Args:
+        process: of `umap_process`; it serves once. Without it, and for small sets, there is PCA.
+        several: the sets.
+    """
+    by_umap: dict[int, NDArray[np.float32]] = {}
+    failed = ""
+    if process is not None:
+        try:
+            by_umap = _umap(process, several)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            zipfile.BadZipFile,
+            subprocess.SubprocessError,
+        ) as error:
+            failed = f" UMAP is installed, but did not work ({type(error).__name__})."
+    return [
+        _laid_out_by_umap(by_umap[number]) if number in by_umap else _by_pca(units, failed)
+        for number, units in enumerate(several)
+    ]
+
+
+def _umap_version() -> str | None:
+    try:
+        return metadata.version(UMAP)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def _umap(
-    process: subprocess.Popen[bytes], several: list[NDArray[np.float32]]
+    process: subprocess.Popen[bytes], several: Sequence[NDArray[np.float32]]
 ) -> dict[int, NDArray[np.float32]]:
     """The places of the sets that are large enough, by their numbers."""
     large = {

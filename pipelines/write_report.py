@@ -100,14 +100,12 @@ class WriteReport:
 
     def _variant_sections(self, parts: list[VariantPart]) -> list[Section]:
         """The sections of all variants; the map is laid out while the rest is read."""
-        from index.map_layout import lay_out
+        from index.map_layout import lay_out, umap_process
         from pipelines.load_thumbnails import load_thumbnails
 
         most = max((len(part.dataset) for part in parts), default=0)
-        with ThreadPoolExecutor(2) as aside:
-            samples = aside.submit(lambda: [part.read_sample() for part in parts])
-            layouts = aside.submit(lay_out, samples, most, self.map)
-            samples.result()
+        with ThreadPoolExecutor(1) as aside, umap_process(self.map, most) as umap:
+            layouts = aside.submit(lay_out, umap, [part.read_sample() for part in parts])
             for part in parts:
                 part.read_rest()
             cards = load_thumbnails(uri for part in parts for uri in part.card_uris())

@@ -1,19 +1,16 @@
-from concurrent.futures import Future
-
 import numpy as np
 import pytest
 
 from index import map_layout
 from index.errors import UsageError
-from index.map_layout import check_method, lay_out
+from index.map_layout import MapLayout, check_method, lay_out, umap_process
 from index.unit_vectors import unit_vectors
 from tests.conftest import random_vectors
 
 
-def given(*several: np.ndarray) -> Future:
-    future: Future = Future()
-    future.set_result(list(several))
-    return future
+def laid_out(method: str, *several: np.ndarray) -> list[MapLayout]:
+    with umap_process(method, max(map(len, several))) as process:
+        return lay_out(process, several)
 
 
 def clusters(each: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +29,7 @@ def nearest_is_of_same_kind(places: np.ndarray, kinds: np.ndarray) -> float:
 
 def test_pca_puts_like_vectors_together_and_tells_what_it_shows():
     units, kinds = clusters()
-    [first], [again] = (lay_out(given(units), len(units), "pca") for _ in range(2))
+    [first], [again] = (laid_out("pca", units) for _ in range(2))
     assert nearest_is_of_same_kind(first.places, kinds) == 1
     assert first.places.min() == 0
     assert first.places.max() == 1
@@ -52,7 +49,7 @@ def test_pca_puts_like_vectors_together_and_tells_what_it_shows():
     ],
 )
 def test_few_or_equal_vectors_have_places_too(vectors, told):
-    [layout] = lay_out(given(unit_vectors(vectors)), len(vectors), "pca")
+    [layout] = laid_out("pca", unit_vectors(vectors))
     assert layout.places.shape == (len(vectors), 2)
     assert ((layout.places >= 0) & (layout.places <= 1)).all()
     assert told in layout.told
@@ -62,7 +59,7 @@ def test_umap_that_is_asked_for_and_not_there_is_told(monkeypatch):
     monkeypatch.setattr(map_layout, "_umap_version", lambda: None)
     with pytest.raises(UsageError, match="pip install umap-learn"):
         check_method("umap")
-    [layout] = lay_out(given(unit_vectors(random_vectors(50))), 50)
+    [layout] = laid_out("auto", unit_vectors(random_vectors(50)))
     assert "PCA" in layout.told
 
 
@@ -71,7 +68,7 @@ def test_umap_that_does_not_work_gives_way_to_pca_and_is_told(monkeypatch, tmp_p
     script.write_text("raise SystemExit(3)")
     monkeypatch.setattr(map_layout, "_umap_version", lambda: "0")
     monkeypatch.setattr(map_layout, "_SCRIPT", script)
-    [layout] = lay_out(given(unit_vectors(random_vectors(50))), 50)
+    [layout] = laid_out("auto", unit_vectors(random_vectors(50)))
     assert "PCA" in layout.told
     assert "did not work" in layout.told
 
@@ -81,8 +78,7 @@ def test_umap_that_does_not_work_gives_way_to_pca_and_is_told(monkeypatch, tmp_p
 def test_umap_lays_out_several_sets_and_the_same_way_again():
     units, kinds = clusters()
     small, equal = unit_vectors(random_vectors(5)), np.ones((30, 4), np.float32) / 2
-    several = given(units, small, equal, units)
-    large, few, same, again = lay_out(several, len(units), "umap")
+    large, few, same, again = laid_out("umap", units, small, equal, units)
     assert nearest_is_of_same_kind(large.places, kinds) == 1
     assert "UMAP" in large.told
     assert "PCA" in few.told
