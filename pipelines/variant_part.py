@@ -133,8 +133,8 @@ class VariantPart:
             "near 0 speak of copies, many far away of pictures that have no like here."
         )
         table = [
-            ("share of pictures", *(f"{share:.0%}" for share in QUANTILES)),
-            ("are within", *(f"{one:.3f}" for one in np.quantile(distances, QUANTILES))),
+            ("share", *(f"{share:.0%}" for share in QUANTILES)),
+            ("within", *(f"{one:.3f}" for one in np.quantile(distances, QUANTILES))),
         ]
         return Section(
             heading,
