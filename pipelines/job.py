@@ -25,10 +25,12 @@ class JobReport:
     Attributes:
         facts: what to tell the user, by its name.
         exit_code: 0 done, 3 finished but over the failure rate, 4 copies found where none should be.
+        figures: the same for machines: numbers as numbers, what is not there as None.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
     exit_code: int = DONE
+    figures: Mapping[str, object] = field(default_factory=dict)
 
 
 class Job(Protocol):
