@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import faiss
@@ -33,6 +32,7 @@ from index.index_files import (
 from index.index_rows import IndexRows, fresh_rows
 from index.manifest import IndexManifest
 from index.output_folder import OutputFolder
+from index.progress import SILENT, Progress, counted
 from index.quantizer import Quantizer
 from index.recall import ExactNeighbors, exact_neighbors, sample_queries
 from index.search_tuning import SearchTuning
@@ -61,14 +61,14 @@ class IndexOptions:
         min_recall: the recall@10 its search settings are tuned to reach.
         factory_string: overrides the choice of index type.
         encode: encodes the shards of the dataset, wherever that is done.
-        told: is told in a line what is being done.
+        progress: who shows what is being done, and how far it is.
     """
 
     max_bytes: int = 4 << 30
     min_recall: float = 0.95
     factory_string: str | None = None
     encode: EncodeShards = encode_shards
-    told: Callable[[str], None] = field(default=lambda line: None)
+    progress: Progress = SILENT
 
 
 def build_index(
@@ -90,11 +90,12 @@ def build_index(
         raise OutputMissing(f"{dataset.folder.root} holds no vectors: there is nothing to index")
     dim = dataset.space.num_features
     choice = first_choice(len(dataset), dim, options)
-    options.told(f"{choice.factory_string}: {choice.reason}")
+    options.progress.tell(f"{choice.factory_string}: {choice.reason}")
     exact = None
     if len(dataset) > 1:
-        options.told("finding true neighbors, to measure with")
-        exact = exact_neighbors(dataset, sample_queries(dataset))
+        with options.progress.step("sampling queries"):
+            queries = sample_queries(dataset)
+        exact = exact_neighbors(dataset, queries, options.progress)
     written = _build(dataset, folder, choice, options, exact)
     while written.tuned and not written.tuned.reached and options.factory_string is None:
         harder = harder_choice(
@@ -102,21 +103,22 @@ def build_index(
         )
         if harder is None:
             break
-        options.told(f"{harder.factory_string}: {harder.reason}")
+        options.progress.tell(f"{harder.factory_string}: {harder.reason}")
         written = _build(dataset, folder, harder, options, exact)
-    return publish_index(
-        dataset,
-        folder,
-        written,
-        fresh_rows(dataset) if rows is None else rows,
-        began=began,
-        figures={
-            "min_recall": options.min_recall,
-            "queries": 0 if exact is None else len(exact.queries.ids),
-            "trained_count": len(dataset),
-            "measured_count": len(dataset),
-        },
-    )
+    with options.progress.step("writing rows"):
+        return publish_index(
+            dataset,
+            folder,
+            written,
+            fresh_rows(dataset) if rows is None else rows,
+            began=began,
+            figures={
+                "min_recall": options.min_recall,
+                "queries": 0 if exact is None else len(exact.queries.ids),
+                "trained_count": len(dataset),
+                "measured_count": len(dataset),
+            },
+        )
 
 
 def first_choice(count: int, dim: int, options: IndexOptions) -> IndexChoice:
@@ -148,8 +150,9 @@ def _build(
             written = _write_coded(dataset, folder, choice, layout, options, apart)
         if exact is None:
             return written
-        options.told("measuring recall and speed")
-        return tune_written(folder, written, exact, None, options.min_recall)
+        return tune_written(
+            folder, written, exact, None, min_recall=options.min_recall, progress=options.progress
+        )
     except RuntimeError as error:
         raise UsageError(
             f"FAISS cannot build {choice.factory_string!r} from {len(dataset):,} vectors of width "
@@ -162,12 +165,16 @@ def tune_written(
     written: WrittenIndex,
     exact: ExactNeighbors,
     dataset_rows: NDArray[np.int64] | None,
+    *,
     min_recall: float,
+    progress: Progress = SILENT,
 ) -> WrittenIndex:
     """The same index with the search setting that reaches the recall."""
     layout = IndexLayout.parse(written.choice.factory_string)
-    files = IndexFiles.open(folder, layout)
-    tuned = SearchTuning(files.searched, exact, dataset_rows, min_recall).tune(layout)
+    with progress.step("measuring recall and speed", unit="settings") as step:
+        files = IndexFiles.open(folder, layout)
+        tuning = SearchTuning(files.searched, exact, dataset_rows, min_recall, step.advance)
+        tuned = tuning.tune(layout)
     return dataclasses.replace(written, tuned=tuned)
 
 
@@ -186,25 +193,28 @@ def _write_coded(
             f"--factory {choice.factory_string!r} asks for {layout.candidates.width} components of "
             f"vectors of width {dim}"
         )
+    progress, count = options.progress, len(dataset)
     work = work_folder(folder)
-    sample = training_sample(dataset, options.max_bytes if layout.learns else 0, apart)
-    if layout.learns:
-        options.told(f"training on {len(sample):,} vectors")
-    quantizer = Quantizer.train(layout, sample)
-    write_quantizer(quantizer, work)
+    with progress.step("training" if layout.learns else "preparing"):
+        sample = training_sample(dataset, options.max_bytes if layout.learns else 0, apart)
+        quantizer = Quantizer.train(layout, sample)
+        write_quantizer(quantizer, work)
     shards = plan_shards(dataset)
-    options.told(f"encoding {len(dataset):,} vectors in {len(shards)} shards")
-    options.encode(dataset, shards, work)
-    stored = write_stored_vectors(
-        folder, quantizer.stored, stored_codes(shards, quantizer, work), len(dataset)
-    )
+    with progress.step("encoding", count, "vectors") as step:
+        options.encode(dataset, shards, work, step)
+    with progress.step("writing vectors", count, "vectors") as step:
+        codes = counted(stored_codes(shards, quantizer, work), step.advance)
+        stored = write_stored_vectors(folder, quantizer.stored, codes, count)
     candidates, lists = None, None
     if layout.candidates is not None:
-        codes = candidate_codes(shards, quantizer, work)
-        if layout.candidates.in_memory:
-            candidates = write_candidates(folder, quantizer.candidates, codes)
-        else:
-            candidates, lists = write_candidates_on_disk(folder, quantizer.candidates, codes, work)
+        with progress.step("writing candidates", count, "vectors") as step:
+            codes = counted(candidate_codes(shards, quantizer, work), step.advance)
+            if layout.candidates.in_memory:
+                candidates = write_candidates(folder, quantizer.candidates, codes)
+            else:
+                candidates, lists = write_candidates_on_disk(
+                    folder, quantizer.candidates, codes, work
+                )
     folder.delete(WORK)
     return WrittenIndex(choice, stored, candidates, lists)
 
@@ -233,9 +243,12 @@ def _write_another_type(
     dim = dataset.space.num_features
     index = faiss.index_factory(dim, choice.factory_string, faiss.METRIC_INNER_PRODUCT)
     if not index.is_trained:
-        index.train(training_sample(dataset, options.max_bytes, apart))
-    for batch in dataset.batches():
-        index.add(unit_vectors(batch.vectors))
+        with options.progress.step("training"):
+            index.train(training_sample(dataset, options.max_bytes, apart))
+    with options.progress.step("adding", len(dataset), "vectors") as step:
+        for batch in dataset.batches():
+            index.add(unit_vectors(batch.vectors))
+            step.advance(len(batch))
     return WrittenIndex(choice, write_faiss(folder, index))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.dataset_rows import part_starts
 from index.embedding_dataset import EmbeddingDataset
+from index.progress import UNSHOWN, Advance
 from index.unit_vectors import unit_vectors
 
 BATCH_ROWS: Final = 4096
@@ -53,11 +54,12 @@ class ComparedVectors:
         numbers[self.rows] = np.arange(len(self))
         return numbers
 
-    def units(self) -> NDArray[np.float32]:
+    def units(self, advance: Advance = UNSHOWN.advance) -> NDArray[np.float32]:
         """All of them in memory: float32 [count, dim], of length one."""
         every = np.empty((len(self), self.dim), np.float32)
         for numbers, units in self.batches():
             every[numbers] = units
+            advance(len(numbers))
         return every
 
     def batches(
@@ -88,11 +90,14 @@ class ComparedVectors:
                     yield numbers[asked], unit_vectors(batch.vectors[asked])
             start += len(dataset)
 
-    def units_at(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Some of them: float32 [numbers, dim], of length one."""
+    def units_at(
+        self, numbers: NDArray[np.int64], advance: Advance = UNSHOWN.advance
+    ) -> NDArray[np.float32]:
+        """Some of them, by one pass over all: float32 [numbers, dim], of length one."""
         wanted, place = np.unique(numbers, return_inverse=True)
         found = np.empty((len(wanted), self.dim), np.float32)
         for stored, units in self.batches():
             here = np.isin(stored, wanted)
             found[np.searchsorted(wanted, stored[here])] = units[here]
+            advance(len(stored))
         return found[place]

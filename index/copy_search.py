@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from index.keep_policy import (
     pixels_of,
 )
 from index.pair_join import ExactJoin, IndexJoin, PairJoin
+from index.progress import Step
 from index.score_distribution import STRANGERS, ScoreDistribution, sample_scores
 from index.similar_pairs import SimilarPairs
 
@@ -73,19 +75,22 @@ def find_duplicate_groups(
 
     distribution = None
     if len(vectors):
-        distribution = ScoreDistribution.learn(sample_scores(vectors), vectors.pairs)
+        with work.progress.step("sampling scores", 2 * len(vectors), "vectors") as step:
+            sampled = sample_scores(vectors, step.advance)
+        distribution = ScoreDistribution.learn(sampled, vectors.pairs)
     pairs = _join(vectors, settings, distribution, work, index_folder)
     evidence = CopyEvidence(pairs, _threshold(settings, distribution, pairs))
     if own_sides is not None:
         evidence.add_identical(_same_bytes(pictures, leaders, own_sides))
 
-    def look(first: NDArray[np.int64], second: NDArray[np.int64]) -> Sequence[Look]:
+    def look(step: Step, first: NDArray[np.int64], second: NDArray[np.int64]) -> Sequence[Look]:
         both = zip(first.tolist(), second.tolist(), strict=True)
-        return work.look([(ids[one], ids[other]) for one, other in both])
+        return work.look([(ids[one], ids[other]) for one, other in both], step)
 
     if settings.looks:
-        _tell_looks(evidence, settings, ids, work)
-        evidence.look_in_rounds(len(vectors), settings.looks, look)
+        most = _most_looks(evidence, settings, ids, work)
+        with work.progress.step("looking at pairs", most, "pairs") as step:
+            evidence.look_in_rounds(len(vectors), settings.looks, partial(look, step))
 
     if settings.looks and settings.keep in (BEST, SHARPEST):
         seen = _seen(pictures, distinct, evidence, ids, work)
@@ -97,18 +102,19 @@ def find_duplicate_groups(
         groups = leak_groups(CopyGraph(evidence, len(vectors), rank), distinct, own_sides == 0)
     else:
         least_score = _least_kinship(distribution)
-        if settings.looks:
-            _part_mixtures(evidence, vectors, rank, look, least_score)
-        graph = CopyGraph(evidence, len(vectors), rank)
-        best, others = graph.unlinked_to_best()
-        cosines = _cosines(vectors, best, others)
-        unseen = evidence.add(SimilarPairs.of(best, others, cosines))
-        if settings.looks and len(unseen):
-            evidence.look(unseen, look)
-        graph = CopyGraph(evidence, len(vectors), rank)
-        keys = zip(best.tolist(), others.tolist(), strict=True)
-        scores = dict(zip(keys, cosines.tolist(), strict=True))
-        groups = star_groups(graph, distinct, scores, least_score=least_score)
+        with work.progress.step("checking groups", unit="pairs") as step:
+            if settings.looks:
+                _part_mixtures(evidence, vectors, rank, partial(look, step), least_score)
+            graph = CopyGraph(evidence, len(vectors), rank)
+            best, others = graph.unlinked_to_best()
+            cosines = _cosines(vectors, best, others)
+            unseen = evidence.add(SimilarPairs.of(best, others, cosines))
+            if settings.looks and len(unseen):
+                evidence.look(unseen, partial(look, step))
+            graph = CopyGraph(evidence, len(vectors), rank)
+            keys = zip(best.tolist(), others.tolist(), strict=True)
+            scores = dict(zip(keys, cosines.tolist(), strict=True))
+            groups = star_groups(graph, distinct, scores, least_score=least_score)
     kind: Literal["exact", "index"] = "exact" if index_folder is None else "index"
     return CopySearch(evidence, distribution, groups, kind)
 
@@ -135,10 +141,10 @@ def _join(
     if index_folder is None:
         join = ExactJoin(vectors, least, settings.neighbors)
     else:
-        work.tell("the vectors do not fit into --max-memory: pairs are found by an index")
+        work.progress.tell("the vectors do not fit into --max-memory: pairs are found by an index")
         join = IndexJoin(vectors, index_folder(), least, settings.neighbors)
     seconds = _span(join.estimate_s())
-    work.tell(
+    work.progress.tell(
         f"{len(vectors):,} distinct pictures, {vectors.pairs:,} pairs to compare: about {seconds}"
     )
     return work.join(join, settings.neighbors)
@@ -187,7 +193,9 @@ def _seen(
     places = np.flatnonzero(evidence.are_copies())
     copies = evidence.pairs.take(places)
     numbers, ends = np.unique(np.concatenate([copies.first, copies.second]), return_inverse=True)
-    traits = work.traits([ids[number] for number in numbers.tolist()])
+    asked = [ids[number] for number in numbers.tolist()]
+    with work.progress.step("looking at copies", len(asked), "pictures") as step:
+        traits = work.traits(asked, step)
     sharpness, filled = (
         np.array([np.nan if one is None else getattr(one, name) for one in traits], np.float64)
         for name in ("sharpness", "filled")
@@ -250,19 +258,20 @@ def _cosines(
     return cosines
 
 
-def _tell_looks(
+def _most_looks(
     evidence: CopyEvidence, settings: CopySettings, ids: Sequence[PictureId], work: CopyWork
-) -> None:
-    """Say how long looking will take, from a few pictures."""
+) -> int:
+    """How many pairs will be looked at, at most; says how long that takes, from a few pictures."""
     involved = np.unique(np.concatenate([evidence.pairs.first, evidence.pairs.second]))
     if not len(involved):
-        return
+        return 0
     most = min(len(evidence.pairs), settings.looks * len(involved))
     seconds = work.looking_s([ids[number] for number in involved.tolist()], most)
-    work.tell(
+    work.progress.tell(
         f"{len(evidence.pairs):,} pairs are alike; looking at {len(involved):,} pictures and at most "
         f"{most:,} of the pairs: about {_span(seconds)} by the cores of this machine"
     )
+    return most
 
 
 def _span(seconds: float) -> str:

@@ -14,6 +14,7 @@ from index.copy_evidence import Look
 from index.embedding_dataset import EmbeddingDataset
 from index.keep_policy import PictureTraits
 from index.pair_join import PairJoin
+from index.progress import Progress, Step
 from index.similar_pairs import SimilarPairs
 
 PictureId = tuple[str, str]  # its URI, and the sha256 that its bytes had when it was embedded
@@ -49,24 +50,26 @@ class ComparedPictures:
 
 
 class CopyWork(Protocol):
-    """Who does the heavy work."""
+    """Who does the heavy work.
+
+    Attributes:
+        progress: who shows how far it is.
+    """
+
+    progress: Progress
 
     def join(self, join: PairJoin, most: int) -> SimilarPairs:
         """All pairs that a join finds, the `most` best of every picture."""
         ...
 
-    def look(self, pairs: Sequence[PicturePair]) -> Sequence[Look]:
-        """What laying pictures on each other shows."""
+    def look(self, pairs: Sequence[PicturePair], step: Step) -> Sequence[Look]:
+        """What laying pictures on each other shows; the step counts the pairs."""
         ...
 
-    def traits(self, pictures: Sequence[PictureId]) -> Sequence[PictureTraits | None]:
+    def traits(self, pictures: Sequence[PictureId], step: Step) -> Sequence[PictureTraits | None]:
         """What can be seen of pictures one by one; None for those that cannot be read."""
         ...
 
     def looking_s(self, pictures: Sequence[PictureId], pairs: int) -> float:
         """About how long looking at so many pairs of some pictures takes, in seconds."""
-        ...
-
-    def tell(self, line: str) -> None:
-        """Say something to whoever waits."""
         ...

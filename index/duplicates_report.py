@@ -62,6 +62,30 @@ def copy_facts(manifest: DuplicatesManifest) -> dict[str, str]:
     return facts
 
 
+def copy_figures(manifest: DuplicatesManifest) -> dict[str, object]:
+    """The same for machines."""
+    return {
+        "variant": manifest.space.variant,
+        "pictures": manifest.pictures,
+        "pairs": manifest.pairs,
+        "join": manifest.join,
+        "looked_at": manifest.looked_at,
+        "threshold": manifest.threshold,
+        "groups": manifest.groups,
+        "copies": manifest.members,
+        "keep": manifest.settings.keep,
+        "removed": manifest.removed,
+        "held_back": manifest.held_back,
+        "between": list(manifest.between),
+    }
+
+
+def shown_pictures(groups: Sequence[DuplicateGroup]) -> int:
+    """How many pictures the pages show."""
+    shown = _by_doubt(groups)[: PAGE_GROUPS * MOST_PAGES]
+    return sum(1 + min(SHOWN_MEMBERS, len(group.duplicates)) for group in shown)
+
+
 def duplicates_pages(
     title: str,
     groups: Sequence[DuplicateGroup],
@@ -80,7 +104,7 @@ def duplicates_pages(
         drawing: SVG of the scores, for the first page.
         thumbnail: a data: URI for the picture at a URI; None where it cannot be shown.
     """
-    ordered = sorted(groups, key=lambda group: (min(map(_certainty, group.duplicates)), group.keep))
+    ordered = _by_doubt(groups)
     shown = ordered[: PAGE_GROUPS * MOST_PAGES]
     starts = range(0, max(len(shown), 1), PAGE_GROUPS)
     names = ["report.html", *(f"report-{number:03}.html" for number in range(2, len(starts) + 1))]
@@ -107,6 +131,10 @@ def duplicates_pages(
             title, facts if place == 0 else {}, sections, links if len(names) > 1 else ()
         )
         yield names[place], page
+
+
+def _by_doubt(groups: Sequence[DuplicateGroup]) -> list[DuplicateGroup]:
+    return sorted(groups, key=lambda group: (min(map(_certainty, group.duplicates)), group.keep))
 
 
 def _certainty(one: Duplicate) -> tuple[int, bool, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, TextIO, get_args
 
 from index.errors import ArtifactDamaged, ArtifactError, InvalidInput, UsageError
+from index.progress import UNSHOWN, Advance
 
 How = Literal["link", "move"]
 MEND: Final = "bring the embeddings up to date (embed --update), then run dedup again"
@@ -34,7 +35,9 @@ class FileMove:
     how: How
 
 
-def plan_moves(paths: Sequence[str], folder: str, how: How) -> list[FileMove]:
+def plan_moves(
+    paths: Sequence[str], folder: str, how: How, advance: Advance = UNSHOWN.advance
+) -> list[FileMove]:
     """The new names of files below a folder: as they lie below the deepest folder that holds them all.
 
     Raises:
@@ -67,10 +70,11 @@ def plan_moves(paths: Sequence[str], folder: str, how: How) -> list[FileMove]:
                 f"{path} is on another filesystem than {target}; name a folder on the same one"
             )
         moves.append(FileMove(path, os.path.join(target, os.path.relpath(path, common)), how))
+        advance(1)
     return moves
 
 
-def carry_out(moves: Sequence[FileMove], notes: TextIO) -> int:
+def carry_out(moves: Sequence[FileMove], notes: TextIO, advance: Advance = UNSHOWN.advance) -> int:
     """Make the new names, each noted down before; how many.
 
     Raises:
@@ -79,6 +83,7 @@ def carry_out(moves: Sequence[FileMove], notes: TextIO) -> int:
     for done, move in enumerate(moves):
         try:
             _carry_out(move, notes)
+            advance(1)
         except OSError as error:
             raise ArtifactError(
                 f"stopped after {done:,} of {len(moves):,}: {move.target}: {error.strerror or error}"

@@ -45,6 +45,24 @@ def index_facts(manifest: IndexManifest) -> dict[str, str]:
     return facts
 
 
+def index_figures(manifest: IndexManifest) -> dict[str, object]:
+    """The same for machines; recalls are None where they cannot be measured."""
+    measured = manifest.measured
+    names = ("recall_at_1", "recall_at_10", "recall_error", "queries_a_second")
+    return {
+        "variant": manifest.space.variant,
+        "vectors": manifest.count,
+        "width": manifest.space.num_features,
+        "factory_string": manifest.factory_string,
+        "reason": manifest.reason,
+        "search_parameters": manifest.search_parameters,
+        "min_recall": manifest.min_recall,
+        **{name: measured and getattr(measured, name) for name in names},
+        "bytes_a_vector": manifest.bytes_a_vector,
+        "build_seconds": manifest.build_seconds,
+    }
+
+
 def index_report(manifest: IndexManifest) -> str:
     """The page, self-contained."""
     facts = {"variant": manifest.space.variant, **index_facts(manifest)}

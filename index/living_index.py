@@ -40,6 +40,7 @@ from index.index_files import (
 from index.index_rows import IndexRows
 from index.manifest import IndexManifest
 from index.output_folder import OutputFolder
+from index.progress import Progress, counted
 from index.recall import exact_neighbors, sample_queries
 from index.search_parameters import can_select
 from index.search_tuning import Tuned
@@ -81,8 +82,10 @@ def update_index(
         )
     asked = manifest.factory_string if manifest.asked_for else None
     options = dataclasses.replace(options, min_recall=manifest.min_recall, factory_string=asked)
-    changes = IndexChanges.between(index, dataset)
-    rows = changes.rows(index)
+    progress = options.progress
+    with progress.step("comparing rows"):
+        changes = IndexChanges.between(index, dataset)
+        rows = changes.rows(index)
     layout = IndexLayout.parse(manifest.factory_string)
     places = len(dataset)
     if layout is None:
@@ -90,9 +93,9 @@ def update_index(
     written: WrittenIndex | None = None
     rebuild = _outgrown(index, dataset, changes, options)
     if rebuild is None and layout is not None:
-        written = _take_over(index, dataset, changes, folder, layout)
+        written = _take_over(index, dataset, changes, folder, layout, progress)
     elif rebuild is None:
-        written, rows = _add_to(index, dataset, changes, folder, rows)
+        written, rows = _add_to(index, dataset, changes, folder, rows, progress)
         if written is None:
             rebuild = "this type cannot take over what has changed"
     if written is not None:
@@ -103,29 +106,38 @@ def update_index(
             "changed_since": changed,
         }
         if changed > MOST_CHANGED * manifest.measured_count and len(dataset) > 1:
-            options.told("measuring recall and speed")
-            exact = exact_neighbors(dataset, sample_queries(dataset))
+            with progress.step("sampling queries"):
+                queries = sample_queries(dataset)
+            exact = exact_neighbors(dataset, queries, progress)
             dataset_rows = _dataset_rows(dataset, rows, places)
-            written = tune_written(folder, written, exact, dataset_rows, manifest.min_recall)
+            written = tune_written(
+                folder,
+                written,
+                exact,
+                dataset_rows,
+                min_recall=manifest.min_recall,
+                progress=progress,
+            )
             counts = {"queries": len(exact.queries.ids), "measured_count": len(dataset)}
             if written.tuned and not written.tuned.reached and not manifest.asked_for:
                 rebuild = "it no longer reaches its recall"
     if rebuild is not None or written is None:
-        options.told(f"made anew: {rebuild}")
+        progress.tell(f"made anew: {rebuild}")
         return _make_anew(dataset, folder, options, rows.in_dataset_order()), changes
-    return publish_index(
-        dataset,
-        folder,
-        written,
-        rows,
-        began=began,
-        figures={
-            **counts,
-            "min_recall": manifest.min_recall,
-            "trained_count": manifest.trained_count,
-            "tombstones": places - len(dataset),
-        },
-    ), changes
+    with progress.step("writing rows"):
+        return publish_index(
+            dataset,
+            folder,
+            written,
+            rows,
+            began=began,
+            figures={
+                **counts,
+                "min_recall": manifest.min_recall,
+                "trained_count": manifest.trained_count,
+                "tombstones": places - len(dataset),
+            },
+        ), changes
 
 
 def _make_anew(
@@ -140,7 +152,7 @@ def _make_anew(
     except UsageError as error:
         if asked is None:
             raise
-        options.told(str(error))
+        options.progress.tell(str(error))
         return build_index(dataset, folder, dataclasses.replace(options, factory_string=None), rows)
 
 
@@ -178,6 +190,7 @@ def _take_over(
     changes: IndexChanges,
     folder: OutputFolder,
     layout: IndexLayout,
+    progress: Progress,
 ) -> WrittenIndex:
     """One of our layouts: the codes that are there, without those of gone rows, and the new ones."""
     manifest = index.manifest
@@ -185,19 +198,21 @@ def _take_over(
     quantizer = blank_quantizer(index.files.stored, standing)
     work = work_folder(folder)
     new = Shard(0, ())
-    encode_batches(_new_vectors(dataset, changes.new), new, quantizer, work)
+    with progress.step("encoding", changes.new.num_rows, "vectors") as step:
+        vectors = counted(_new_vectors(dataset, changes.new), step.advance)
+        encode_batches(vectors, new, quantizer, work)
     old = codes_of(index.folder, index.files.stored, manifest.count)
-    stored = write_stored_vectors(
-        folder,
-        quantizer.stored,
-        itertools.chain(pieces_of(old, changes.kept), stored_codes([new], quantizer, work)),
-        len(dataset),
-    )
+    both = itertools.chain(pieces_of(old, changes.kept), stored_codes([new], quantizer, work))
+    with progress.step("writing vectors", len(dataset), "vectors") as step:
+        pieces = counted(both, step.advance)
+        stored = write_stored_vectors(folder, quantizer.stored, pieces, len(dataset))
     candidates = None
     if standing is not None:
-        kept = candidate_codes_of(standing)[changes.kept]
-        pieces = itertools.chain([kept], candidate_codes([new], quantizer, work))
-        candidates = write_candidates(folder, quantizer.candidates, pieces)
+        with progress.step("writing candidates", len(dataset), "vectors") as step:
+            kept = candidate_codes_of(standing)[changes.kept]
+            both = itertools.chain([kept], candidate_codes([new], quantizer, work))
+            pieces = counted(both, step.advance)
+            candidates = write_candidates(folder, quantizer.candidates, pieces)
     folder.delete(WORK)
     return _as_measured(manifest, WrittenIndex(_choice(manifest), stored, candidates))
 
@@ -208,6 +223,7 @@ def _add_to(
     changes: IndexChanges,
     folder: OutputFolder,
     rows: IndexRows,
+    progress: Progress,
 ) -> tuple[WrittenIndex | None, IndexRows]:
     """Another type of FAISS's: new vectors are added, places of gone rows stay as tombstones."""
     whole = faiss.read_index(index.folder.path(INDEX_FILE))  # the mapped one cannot grow
@@ -218,8 +234,9 @@ def _add_to(
     standing = index.positions[changes.kept]
     positions = np.concatenate([standing, np.arange(whole.ntotal, places)])
     try:
-        for vectors in _new_vectors(dataset, changes.new):
-            whole.add(unit_vectors(vectors))
+        with progress.step("adding", changes.new.num_rows, "vectors") as step:
+            for vectors in counted(_new_vectors(dataset, changes.new), step.advance):
+                whole.add(unit_vectors(vectors))
     except RuntimeError:  # a type that is complete once it is built
         return None, rows
     written = WrittenIndex(_choice(index.manifest), write_faiss(folder, whole))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.compared_vectors import ComparedVectors
 from index.dataset_rows import rows_of_pictures
+from index.progress import SILENT, UNSHOWN, Advance, Progress
 from index.similar_pairs import SimilarPairs, exact_pairs, join_pairs
 from index.vector_index import VectorIndex
 
@@ -19,7 +20,7 @@ SHARD_ROWS: Final = 8192
 QUERIES: Final = 1024
 PROBED: Final = (1024, 4096)  # vectors that are multiplied to see how fast this machine is
 
-FindPairs = Callable[[range], SimilarPairs]
+FindPairs = Callable[[range, Advance], SimilarPairs]
 
 
 class PairJoin(Protocol):
@@ -29,8 +30,12 @@ class PairJoin(Protocol):
         """The pieces of the work."""
         ...
 
-    def open(self) -> FindPairs:
+    def open(self, progress: Progress = SILENT) -> FindPairs:
         """Load what finding takes; gives what finds the pairs of a shard."""
+        ...
+
+    def work(self) -> tuple[int, str]:
+        """How much there is to do in all shards, and of what: as finding says how far it is."""
         ...
 
     def estimate_s(self) -> float:
@@ -56,16 +61,22 @@ class ExactJoin:
         """Rows that are compared with all after them."""
         return _shards(len(self.vectors))
 
-    def open(self) -> FindPairs:
+    def open(self, progress: Progress = SILENT) -> FindPairs:
         """Read the vectors."""
-        units, sides = self.vectors.units(), self.vectors.sides
+        with progress.step("reading vectors", len(self.vectors), "vectors") as step:
+            units, sides = self.vectors.units(step.advance), self.vectors.sides
 
-        def find(rows: range) -> SimilarPairs:
-            return join_pairs(
-                exact_pairs(units, rows, self.least_score, self.most, sides=sides), self.most
+        def find(rows: range, advance: Advance) -> SimilarPairs:
+            found = exact_pairs(
+                units, rows, self.least_score, self.most, sides=sides, advance=advance
             )
+            return join_pairs(found, self.most)
 
         return find
+
+    def work(self) -> tuple[int, str]:
+        """Pairs, those of one side too: they are compared and left out."""
+        return len(self.vectors) * (len(self.vectors) - 1) // 2, "pairs"
 
     def estimate_s(self) -> float:
         """From one matrix product."""
@@ -98,7 +109,7 @@ class IndexJoin:
         """Places in the order in which the vectors are stored."""
         return _shards(sum(map(len, self.vectors.datasets)))
 
-    def open(self) -> FindPairs:
+    def open(self, progress: Progress = SILENT) -> FindPairs:
         """Map the index."""
         index = VectorIndex.open(self.folder)
         dataset = self.vectors.datasets[0]
@@ -111,10 +122,16 @@ class IndexJoin:
             among &= sides[found_number] == 0
         chosen = None if among.all() else among
 
-        def find(rows: range) -> SimilarPairs:
-            return join_pairs(self._search(index, rows, found_number, chosen), self.most)
+        def find(rows: range, advance: Advance) -> SimilarPairs:
+            found = self._search(index, rows, found_number, chosen, advance)
+            return join_pairs(found, self.most)
 
         return find
+
+    def work(self) -> tuple[int, str]:
+        """Pictures to look up."""
+        sides = self.vectors.sides
+        return len(self.vectors) if sides is None else int((sides == 1).sum()), "pictures"
 
     def _search(
         self,
@@ -122,6 +139,7 @@ class IndexJoin:
         rows: range,
         found_number: NDArray[np.int64],
         among: NDArray[np.bool_] | None,
+        advance: Advance,
     ) -> Iterator[SimilarPairs]:
         sides = self.vectors.sides
         for numbers, units in self.vectors.batches(rows):
@@ -136,14 +154,15 @@ class IndexJoin:
             kept = known & (partners != queries[:, None]) & (found.scores >= self.least_score)
             one = np.broadcast_to(queries[:, None], partners.shape)[kept]
             yield SimilarPairs.of(one, partners[kept], found.scores[kept])
+            advance(len(queries))
 
     def estimate_s(self) -> float:
         """From a few queries."""
         find = self.open()
         probed = range(min(QUERIES, self.shards()[-1].stop))
-        find(range(min(32, probed.stop)))
+        find(range(min(32, probed.stop)), UNSHOWN.advance)
         started = time.perf_counter()
-        find(probed)
+        find(probed, UNSHOWN.advance)
         return (time.perf_counter() - started) * self.shards()[-1].stop / len(probed)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from index.dataset_rows import rows_of_pictures, sample_rows, unit_vectors_of
 from index.embedding_dataset import EmbeddingDataset
+from index.progress import SILENT, Progress
 from index.search_parameters import TUNED_K
 from index.unit_vectors import unit_vectors
 
@@ -108,24 +109,30 @@ def sample_queries(dataset: EmbeddingDataset, count: int = QUERIES, seed: int = 
     return RecallQueries(ids, unit_vectors_of(dataset, ids))
 
 
-def exact_neighbors(dataset: EmbeddingDataset, queries: RecallQueries) -> ExactNeighbors:
+def exact_neighbors(
+    dataset: EmbeddingDataset, queries: RecallQueries, progress: Progress = SILENT
+) -> ExactNeighbors:
     """The DEPTH nearest rows of each query, by one pass over the dataset of at least two vectors."""
     depth = min(DEPTH, len(dataset) - 1)
     best = faiss.ResultHeap(len(queries.ids), depth, keep_max=True)
     start = 0
-    for batch in dataset.batches():
-        scores = queries.vectors @ unit_vectors(batch.vectors).T
-        own = (queries.ids >= start) & (queries.ids < start + len(batch))
-        scores[own, queries.ids[own] - start] = -np.inf
-        top = np.argpartition(-scores, min(depth, len(batch) - 1), axis=1)[:, :depth]
-        best.add_result(np.take_along_axis(scores, top, axis=1), top + start)
-        start += len(batch)
+    with progress.step("finding true neighbors", len(dataset), "vectors") as step:
+        for batch in dataset.batches():
+            scores = queries.vectors @ unit_vectors(batch.vectors).T
+            own = (queries.ids >= start) & (queries.ids < start + len(batch))
+            scores[own, queries.ids[own] - start] = -np.inf
+            top = np.argpartition(-scores, min(depth, len(batch) - 1), axis=1)[:, :depth]
+            best.add_result(np.take_along_axis(scores, top, axis=1), top + start)
+            start += len(batch)
+            step.advance(len(batch))
     best.finalize()
     ties = np.empty(0, np.int64)
     if depth < len(dataset) - 1:
         kth_best = best.D[:, min(TUNED_K, depth) - 1]
         all_tie = np.flatnonzero(best.D[:, -1] >= kth_best - TIE)
-        ties = _ties(dataset, queries.vectors[all_tie], all_tie, kth_best[all_tie] - TIE)
+        if len(all_tie):
+            least = kth_best[all_tie] - TIE
+            ties = _ties(dataset, queries.vectors[all_tie], all_tie, least, progress)
     return ExactNeighbors(queries, best.I, best.D, ties, len(dataset))
 
 
@@ -134,16 +141,19 @@ def _ties(
     vectors: NDArray[np.float32],
     numbers: NDArray[np.int64],
     least: NDArray[np.float32],
+    progress: Progress,
 ) -> NDArray[np.int64]:
     """Every row that scores so much with a query, by another pass: a picture may have many copies.
 
     Of MOST_TIES of them it is enough: then recall comes out too low rather than too high.
     """
     found, total, start = [np.empty(0, np.int64)], 0, 0
-    for batch in dataset.batches() if len(numbers) else ():
-        query, row = np.nonzero(vectors @ unit_vectors(batch.vectors).T >= least[:, None])
-        found.append(numbers[query] * len(dataset) + row + start)
-        total, start = total + len(row), start + len(batch)
-        if total > MOST_TIES:
-            break
+    with progress.step("finding neighbors that tie", len(dataset), "vectors") as step:
+        for batch in dataset.batches():
+            query, row = np.nonzero(vectors @ unit_vectors(batch.vectors).T >= least[:, None])
+            found.append(numbers[query] * len(dataset) + row + start)
+            total, start = total + len(row), start + len(batch)
+            step.advance(len(batch))
+            if total > MOST_TIES:
+                break
     return np.sort(np.concatenate(found))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.compared_vectors import ComparedVectors
+from index.progress import UNSHOWN, Advance
 
 SAMPLED_ROWS: Final = 512
 LEAST_PICTURES: Final = 64  # fewer have too few pairs to learn from
@@ -94,18 +95,24 @@ class ScoreDistribution:
         return float(ordered[min(last, sound[-1])])
 
 
-def sample_scores(vectors: ComparedVectors) -> NDArray[np.int64]:
-    """How often each score occurs between a seeded sample of vectors and all others: int64 [BINS]."""
+def sample_scores(
+    vectors: ComparedVectors, advance: Advance = UNSHOWN.advance
+) -> NDArray[np.int64]:
+    """How often each score occurs between a seeded sample of vectors and all others: int64 [BINS].
+
+    By two passes over the vectors.
+    """
     count = len(vectors)
     drawn = np.random.default_rng(0).choice(count, min(SAMPLED_ROWS, count), replace=False)
     sampled = np.sort(drawn).astype(np.int64)
-    sample = vectors.units_at(sampled)
+    sample = vectors.units_at(sampled, advance)
     counts = np.zeros(BINS, np.int64)
     for numbers, units in vectors.batches():
         scores = sample @ units.T
         is_itself = sampled[:, None] == numbers
         places = np.clip((scores[~is_itself] + 1) * (BINS / 2), 0, BINS - 1).astype(np.int64)
         counts += np.bincount(places, minlength=BINS)
+        advance(len(numbers))
     return counts
 
 

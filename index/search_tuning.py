@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from index.factory_string import NUMBER_BYTES, IndexLayout
 from index.manifest import MeasuredSearch
+from index.progress import UNSHOWN, Advance
 from index.recall import ExactNeighbors
 from index.search_parameters import TUNED_K, faiss_parameters, place_selector, setting_names
 
@@ -57,12 +58,14 @@ class SearchTuning:
         dataset_rows: int64 [places], the dataset's row at each place of the index, -1 where none is;
             None where they are the same.
         min_recall: the recall@10 to reach.
+        advance: is told of every setting that was measured.
     """
 
     index: Any
     exact: ExactNeighbors
     dataset_rows: NDArray[np.int64] | None
     min_recall: float
+    advance: Advance = UNSHOWN.advance
     _measured: dict[tuple[tuple[str, int], ...], MeasuredSearch] = field(default_factory=dict)
 
     def tune(self, layout: IndexLayout | None) -> Tuned:
@@ -98,6 +101,7 @@ class SearchTuning:
                 recall_error=float(recalls.std() / np.sqrt(len(recalls))),
                 queries_a_second=len(vectors) / seconds,
             )
+            self.advance(1)
         return self._measured[key]
 
     @cached_property

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from index.embedding_dataset import EmbeddingDataset
 from index.factory_string import BATCH_ROWS
 from index.output_folder import OutputFolder
+from index.progress import UNSHOWN, Advance, Step, counted
 from index.quantizer import Quantizer
 from index.stored_file import bytes_of
 from index.unit_vectors import unit_vectors
@@ -35,7 +36,7 @@ class Shard:
     parts: tuple[int, ...]
 
 
-EncodeShards = Callable[[EmbeddingDataset, Sequence[Shard], OutputFolder], None]
+EncodeShards = Callable[[EmbeddingDataset, Sequence[Shard], OutputFolder, Step], None]
 
 
 def plan_shards(dataset: EmbeddingDataset) -> list[Shard]:
@@ -52,11 +53,13 @@ def plan_shards(dataset: EmbeddingDataset) -> list[Shard]:
     return shards
 
 
-def encode_shards(dataset: EmbeddingDataset, shards: Sequence[Shard], work: OutputFolder) -> None:
+def encode_shards(
+    dataset: EmbeddingDataset, shards: Sequence[Shard], work: OutputFolder, step: Step = UNSHOWN
+) -> None:
     """Encode shards one after the other in this process."""
     quantizer = read_quantizer(work)
     for shard in shards:
-        encode_shard(dataset, shard, quantizer, work)
+        encode_shard(dataset, shard, quantizer, work, step.advance)
 
 
 def write_quantizer(quantizer: Quantizer, work: OutputFolder) -> None:
@@ -71,21 +74,24 @@ def read_quantizer(work: OutputFolder) -> Quantizer:
 
 
 def encode_shard(
-    dataset: EmbeddingDataset, shard: Shard, quantizer: Quantizer, work: OutputFolder
-) -> int:
-    """Write the codes of a shard's rows below `work`; how many rows."""
-    batches = dataset.batches(BATCH_ROWS, parts=shard.parts)
-    return encode_batches((batch.vectors for batch in batches), shard, quantizer, work)
+    dataset: EmbeddingDataset,
+    shard: Shard,
+    quantizer: Quantizer,
+    work: OutputFolder,
+    advance: Advance = UNSHOWN.advance,
+) -> None:
+    """Write the codes of a shard's rows below `work`, and tell of each batch."""
+    batches = counted(dataset.batches(BATCH_ROWS, parts=shard.parts), advance)
+    encode_batches((batch.vectors for batch in batches), shard, quantizer, work)
 
 
 def encode_batches(
     batches: Iterable[NDArray[np.float32]], shard: Shard, quantizer: Quantizer, work: OutputFolder
-) -> int:
+) -> None:
     """The same for vectors that come in batches, float32 [rows, dim], never more of them in memory.
 
     A shard that two workers encode at a time, as runners may have it, is whole whoever is last.
     """
-    rows = 0
     finished = [work.path(name) for name in _names(shard)]
     unfinished = [f"{path}.{uuid.uuid4().hex[:8]}.tmp" for path in finished]
     with open(unfinished[0], "wb") as stored, open(unfinished[1], "wb") as candidates:
@@ -94,10 +100,8 @@ def encode_batches(
             stored.write(bytes_of(codes.stored))
             if codes.candidates is not None:
                 candidates.write(bytes_of(codes.candidates))
-            rows += len(vectors)
     for made, path in zip(unfinished, finished, strict=True):
         os.replace(made, path)
-    return rows
 
 
 def stored_codes(

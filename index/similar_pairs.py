@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from index.progress import UNSHOWN, Advance
+
 ROW_BLOCK: Final = 1024
 COLUMN_BLOCK: Final = 4096  # a block of scores is 16 MiB
 CROWDED: Final = 4
@@ -112,6 +114,7 @@ def exact_pairs(
     most: int,
     *,
     sides: NDArray[np.int8] | None = None,
+    advance: Advance = UNSHOWN.advance,
 ) -> Iterator[SimilarPairs]:
     """The pairs of some rows with all rows after each, by blocks of matrix products.
 
@@ -121,6 +124,7 @@ def exact_pairs(
         least_score: cosine that a pair must have.
         most: where a block has far more of them, only so many of each row are given, the best.
         sides: int8 [n]; where given, only pairs across two sides.
+        advance: is told now and then of how many more pairs were compared, whatever sides they are on.
     """
     scores = np.empty((ROW_BLOCK, COLUMN_BLOCK), np.float32)
     for top in range(rows.start, rows.stop, ROW_BLOCK):
@@ -141,6 +145,13 @@ def exact_pairs(
             if len(one):
                 values = np.minimum(block[one, other], 1)
                 yield SimilarPairs(one + top, other + left, values)
+        advance(_pairs_from(len(units), top) - _pairs_from(len(units), bottom))
+
+
+def _pairs_from(count: int, row: int) -> int:
+    """How many pairs of `count` rows have both from `row` on."""
+    left = count - row
+    return left * (left - 1) // 2
 
 
 def _best_places(block: NDArray[np.float32], most: int) -> NDArray[np.int64]:

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Mapping
 from index.copy_search import CopySearch
 from index.copy_task import ComparedPictures
 from index.duplicates_manifest import CopySettings, DuplicatesManifest
-from index.duplicates_report import Thumbnail, copy_facts, duplicates_pages
+from index.duplicates_report import Thumbnail, copy_facts, duplicates_pages, shown_pictures
 from index.groups_table import encode_groups, groups_table, removal_lists
 from index.output_folder import OutputFolder
+from index.progress import SILENT, Progress
 from index.score_histogram import draw_score_histogram
 from index.stored_file import StoredFile
 
@@ -22,6 +23,7 @@ def publish_groups(
     folder: OutputFolder,
     identities: Mapping[int, Hashable | None],
     thumbnail: Thumbnail,
+    progress: Progress = SILENT,
 ) -> DuplicatesManifest:
     """Write all of it into a folder, the manifest last.
 
@@ -33,6 +35,7 @@ def publish_groups(
         identities: by the rows of members: what is the same for all names of a file, None for one that
             is not what was embedded any more.
         thumbnail: a data: URI for the picture at a URI; None where it cannot be shown.
+        progress: who shows how far it is.
     """
     pictures, evidence, space = compared.pictures, search.evidence, compared.datasets[-1].space
     table = groups_table(
@@ -67,17 +70,24 @@ def publish_groups(
         report_files=(),
     )
     pages = []
-    for name, page in duplicates_pages(
-        "Copies across two sides" if compared.between else "Duplicate pictures",
-        search.groups,
-        pictures,
-        copy_facts(manifest),
-        draw_score_histogram(evidence),
-        thumbnail,
-    ):
-        data = page.encode()
-        folder.write(name, data)
-        pages.append(StoredFile.of(name, data))
+    with progress.step("drawing pages", shown_pictures(search.groups), "pictures") as step:
+
+        def counted_thumbnail(uri: str) -> str | None:
+            shown = thumbnail(uri)
+            step.advance()
+            return shown
+
+        for name, page in duplicates_pages(
+            "Copies across two sides" if compared.between else "Duplicate pictures",
+            search.groups,
+            pictures,
+            copy_facts(manifest),
+            draw_score_histogram(evidence),
+            counted_thumbnail,
+        ):
+            data = page.encode()
+            folder.write(name, data)
+            pages.append(StoredFile.of(name, data))
     manifest = manifest.model_copy(update={"report_files": tuple(pages)})
     manifest.write(folder)
     return manifest

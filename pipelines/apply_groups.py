@@ -19,13 +19,16 @@ from index.groups_table import decode_groups, removed_uris
 from index.manifest import EmbeddingsManifest
 from index.output_folder import APPLIED, DUPLICATES, OutputFolder, variant_partition
 from index.output_lock import only_writer
+from index.progress import Progress
 from pipelines.job import DONE, FAILED, JobReport, flag
+from pipelines.progress_flags import ProgressFlags
 
 SHOWN: Final = 5
+VERBS: Final = {"link": "linking", "move": "moving"}
 
 
 @dataclass(frozen=True)
-class ApplyGroups:
+class ApplyGroups(ProgressFlags):
     """Hard-link, or move, the pictures that `lookalike dedup` keeps into a new folder. Deletes nothing.
 
     Without --do, it only says what it would do.
@@ -53,10 +56,12 @@ class ApplyGroups:
         if (self.to is None) == (self.undo is None):
             raise UsageError("name a new folder with --to, or an undo file with --undo")
         output = OutputFolder.at(self.output)
-        with only_writer(output):
-            return self._undo(self.undo) if self.undo is not None else self._apply(output, self.to)
+        with self.show_progress() as progress, only_writer(output):
+            if self.undo is not None:
+                return self._undo(self.undo, progress)
+            return self._apply(output, self.to, progress)
 
-    def _apply(self, output: OutputFolder, to: str | None) -> JobReport:
+    def _apply(self, output: OutputFolder, to: str | None, progress: Progress) -> JobReport:
         from transforms.variants import stored_name
 
         dataset = EmbeddingDataset.open(output, stored_name(self.variant))
@@ -78,43 +83,58 @@ class ApplyGroups:
         removed = removed_uris(groups)
         every = dataset.pictures().column("uri").to_pylist()
         kept = sorted(uri for uri in every if uri not in removed)
-        moves = plan_moves(kept, to or "", self.how)
+        with progress.step("checking pictures", len(kept), "pictures") as step:
+            moves = plan_moves(kept, to or "", self.how, step.advance)
         failures = EmbeddingsManifest.read(output).failures
+        target = os.path.abspath(os.path.expanduser(to or ""))
         facts = {
             "pictures": f"{len(moves):,} to {self.how}, {manifest.removed:,} stay where they are",
             "not embedded": f"{failures:,} pictures, which stay where they are, too",
-            "new folder": os.path.abspath(os.path.expanduser(to or "")),
+            "new folder": target,
             "such as": "".join(f"\n  {move.source} -> {move.target}" for move in moves[:SHOWN]),
         }
+        figures = {
+            "how": self.how,
+            "pictures": len(moves),
+            "staying": manifest.removed,
+            "not_embedded": failures,
+            "folder": target,
+        }
         if not self.do:
-            return JobReport({**facts, "done": "nothing; pass --do to do it"})
+            facts["done"] = "nothing; pass --do to do it"
+            return JobReport(facts, figures={**figures, "done": 0, "undo": None})
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.jsonl"
         notes = Path(output.path(APPLIED)) / name
         notes.parent.mkdir(exist_ok=True)
         try:
-            with notes.open("x", encoding="utf-8") as stream:
-                done = carry_out(moves, stream)
+            with (
+                notes.open("x", encoding="utf-8") as stream,
+                progress.step(VERBS[self.how], len(moves), "pictures") as step,
+            ):
+                done = carry_out(moves, stream, step.advance)
         except ArtifactError as error:
             raise ArtifactError(f"{error}; take back what was done with --undo {notes}") from error
         verb = "linked" if self.how == "link" else "moved"
-        return JobReport({**facts, "done": f"{done:,} {verb}", "undo with": f"--undo {notes}"})
+        return JobReport(
+            {**facts, "done": f"{done:,} {verb}", "undo with": f"--undo {notes}"},
+            figures={**figures, "done": done, "undo": str(notes)},
+        )
 
-    def _undo(self, place: str) -> JobReport:
+    def _undo(self, place: str, progress: Progress) -> JobReport:
         if Path(place).exists() and not Path(place).is_file():
             raise ArtifactDamaged(f"{place} is no undo file")
         try:
             text = Path(place).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ArtifactDamaged(f"{place} is no undo file: {error}") from error
-        undone = 0
+        moves = read_notes(text)
         left = []
-        for move, reason in take_back(read_notes(text)):
-            if reason:
-                left.append(f"\n  {move.target}: {reason}")
-            else:
-                undone += 1
-        facts = {
-            "undone": f"{undone:,}",
-            "left as they are": f"{len(left):,}" + "".join(left[:SHOWN]),
-        }
-        return JobReport(facts, FAILED if left else DONE)
+        with progress.step("taking back", len(moves), "pictures") as step:
+            for move, reason in take_back(moves):
+                step.advance(0 if reason else 1, failed=1 if reason else 0)
+                if reason:
+                    left.append({"path": move.target, "reason": reason})
+        shown = [f"\n  {one['path']}: {one['reason']}" for one in left[:SHOWN]]
+        undone = len(moves) - len(left)
+        facts = {"undone": f"{undone:,}", "left as they are": f"{len(left):,}{''.join(shown)}"}
+        return JobReport(facts, FAILED if left else DONE, {"undone": undone, "left": left})

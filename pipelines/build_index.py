@@ -5,18 +5,17 @@ lookalike index out --variant mobilenet_v2_100_224
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from index.errors import PipelineFailed, UsageError
+from index.errors import UsageError
 from index.output_folder import INDEX, OutputFolder, variant_partition
 from index.output_lock import only_writer
 from index.publishing import replacing, settle_embeddings, settle_replaced
 from pipelines.job import JobReport, above_zero, flag, memory_size
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
@@ -26,14 +25,16 @@ if TYPE_CHECKING:
     from index.embedding_dataset import EmbeddingDataset
     from index.index_changes import IndexChanges
     from index.manifest import IndexManifest
+    from index.progress import Progress, Step
     from index.shards import EncodeShards as EncodeFunction
     from index.shards import Shard
+    from transforms.worker_process import WorkerProcess
 
 MIN_RECALL: Final = 0.95
 
 
 @dataclass(frozen=True)
-class BuildIndex:
+class BuildIndex(ProgressFlags):
     """Build the nearest-neighbor index of one variant, or bring it up to date, and measure its recall.
 
     Flags that are not listed here go to Apache Beam, whose workers then encode the vectors:
@@ -77,8 +78,9 @@ class BuildIndex:
                 "with --overwrite"
             )
         output = OutputFolder.at(self.output)
-        options = self._options()  # a flag that nobody knows is told before anything is touched
-        with only_writer(output):
+        encode = self._encoding()  # a flag that nobody knows is told before anything is touched
+        with self.show_progress() as progress, only_writer(output):
+            options = self._options(encode, progress)
             settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             indexes, variant = output.folder(INDEX), dataset.space.variant
@@ -104,21 +106,24 @@ class BuildIndex:
             manifest, changes = update_index(index, dataset, folder, options)
         return _report(manifest, place, changes)
 
-    def _options(self) -> IndexOptions:
-        from index.builder import IndexOptions
+    def _encoding(self) -> EncodeFunction:
         from index.shards import encode_shards
 
-        encode: EncodeFunction = encode_shards
-        if self.beam_args:
-            from pipelines.start_beam import start_beam
+        if not self.beam_args:
+            return encode_shards
+        from pipelines.start_beam import start_beam
 
-            encode = partial(self._encode_on_beam, start_beam(self.beam_args))
+        return partial(self._encode_on_beam, start_beam(self.beam_args))
+
+    def _options(self, encode: EncodeFunction, progress: Progress) -> IndexOptions:
+        from index.builder import IndexOptions
+
         return IndexOptions(
             max_bytes=self.max_memory,
             min_recall=MIN_RECALL if self.min_recall is None else self.min_recall,
             factory_string=self.factory,
             encode=encode,
-            told=_tell,
+            progress=progress,
         )
 
     def _encode_on_beam(
@@ -127,35 +132,25 @@ class BuildIndex:
         dataset: EmbeddingDataset,
         shards: Sequence[Shard],
         work: OutputFolder,
+        step: Step,
     ) -> None:
         """Encode the shards by the workers of a Beam runner."""
-        from pipelines.run_pipeline import run_pipeline
-        from pipelines.start_beam import threads_of_a_worker, worker_processes
+        from pipelines.run_on_workers import run_on_workers
         from transforms.encode_shards import EncodeShards
-        from transforms.quiet_libraries import held_stderr
 
-        threads = threads_of_a_worker(options)
-        launcher = None if worker_processes(options) is None else os.getpid()
+        def wire(pipeline: Pipeline, worker: WorkerProcess) -> None:
+            pipeline | "Encode" >> EncodeShards(dataset, shards, work, worker)
 
-        def wire(pipeline: Pipeline) -> None:
-            pipeline | "Encode" >> EncodeShards(dataset, shards, work, threads, launcher)
-
-        try:
-            with held_stderr(show_on_error=False):
-                run_pipeline(options, wire)
-        except PipelineFailed as error:
-            raise PipelineFailed(f"{error}; no index was published in {self.output}") from error
-
-
-def _tell(line: str) -> None:
-    print(f"lookalike index: {line}", file=sys.stderr, flush=True)
+        stopped = f"no index was published in {self.output}"
+        run_on_workers(options, wire, step, if_it_stops=stopped)
 
 
 def _report(manifest: IndexManifest, place: str, changes: IndexChanges | None = None) -> JobReport:
-    from index.index_report import index_facts
+    from index.index_report import index_facts, index_figures
 
-    facts = index_facts(manifest)
+    facts, figures = index_facts(manifest), index_figures(manifest)
     if changes is not None:
-        facts["added"] = f"{changes.new.num_rows:,}"
-        facts["removed"] = f"{changes.gone:,}"
-    return JobReport({**facts, "output": place})
+        counts = {"added": changes.new.num_rows, "removed": changes.gone}
+        facts.update({name: f"{count:,}" for name, count in counts.items()})
+        figures.update(counts)
+    return JobReport({**facts, "output": place}, figures={**figures, "output": place})

@@ -6,7 +6,6 @@ lookalike embed 'photos/**/*.jpg' --variants mobilenet_v2_100_224,mobilenet_v2_0
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,23 +34,27 @@ from index.publishing import (
 )
 from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction
 from pipelines.module_flags import ModuleFlags
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from index.progress import Progress
     from transforms.attempt import Attempt, ChunkRecord
     from transforms.elements import FileChunk, Listing
     from transforms.engines.engine import Engine
     from transforms.finished_work import FinishedWork
     from transforms.module_store import ModuleFolder
+    from transforms.worker_process import WorkerProcess
 
 
 NO_PICTURES: Final = (*ARTIFACTS, REPORT, LOCK, UNFINISHED, REPLACED)  # where OUT is among them
+COMPUTED_BEFORE: Final = "computed before"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedImages(ModuleFlags):
+class EmbedImages(ModuleFlags, ProgressFlags):
     """Embed pictures: decode each once, run every variant's module on it, write Parquet.
 
     An output that was left unfinished is carried on: the same command computes what is missing.
@@ -96,7 +99,7 @@ class EmbedImages(ModuleFlags):
         output = OutputFolder.at(self.output)
         parse_variants(self.variants)  # a wrong name is told before anything is touched
         options = start_beam(self.beam_args)
-        with only_writer(output, create=True):
+        with self.show_progress() as progress, only_writer(output, create=True):
             settled = settle_embeddings(output)
             if settled and settled.command == self._command:  # killed while it was published
                 return self._report(settled.manifest, (), {}, output)
@@ -104,14 +107,15 @@ class EmbedImages(ModuleFlags):
             earlier = EarlierWork.find(output, keep=keep, replace=self.overwrite)
             modules = self.locate_modules()
             own = [output.path(name) for name in NO_PICTURES]
-            listing = list_images(self.inputs, apart_from=own)
+            with progress.step("listing pictures"):
+                listing = list_images(self.inputs, apart_from=own)
             if self.retry_failures and not self.update:
                 listing = earlier.only_dead_letters(listing)
             elif keep:
                 listing = earlier.with_unreachable(listing)
             threads = self.worker_threads(options)
             used = {} if self.overwrite else earlier.settings
-            engines = self.load_engines(modules, threads, used)
+            engines = self.load_engines(modules, threads, used, progress)
             records = self._records(engines.values())
             if self.overwrite:
                 earlier = earlier.without_others(records)
@@ -119,13 +123,16 @@ class EmbedImages(ModuleFlags):
 
             names = list(records)
             files = ordered_files(listing.files)
-            work = earlier.compare(files, names, content_hashes, retry=self.retry_failures)
-            chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
-            attempt = Attempt.begin(output, records)
-            write_plan(attempt.folder, chunks)
+            with progress.step("comparing with what stands"):
+                work = earlier.compare(files, names, content_hashes, retry=self.retry_failures)
+                chunks = plan_embedding(files, names, work.done[:, : len(names)], work.tasks)
+                attempt = Attempt.begin(output, records)
+                write_plan(attempt.folder, chunks)
             began = time.perf_counter()
             complete = (
-                self._run_pipeline(options, attempt, chunks, engines, threads) if chunks else []
+                self._run_pipeline(options, attempt, chunks, engines, threads, progress)
+                if chunks
+                else []
             )
             last_run = earlier.last_run(chunks, time.perf_counter() - began)
             variants = {**earlier.held, **records}
@@ -133,17 +140,20 @@ class EmbedImages(ModuleFlags):
             inputs = (
                 self.inputs if self.update or not earlier.published else earlier.published.inputs
             )
-            manifest = self._describe(variants, inputs, listing, work, complete, attempt)
-            manifest = manifest.model_copy(update={"last_run": last_run})
-            stale = (INDEX, DUPLICATES, LEAKS) if self.overwrite else ()
-            publication = Publication(manifest=manifest, command=self._command, stale=stale)
-            publish_embeddings(output, publication)
+            with progress.step("publishing"):
+                manifest = self._describe(variants, inputs, listing, work, complete, attempt)
+                manifest = manifest.model_copy(update={"last_run": last_run})
+                stale = (INDEX, DUPLICATES, LEAKS) if self.overwrite else ()
+                publication = Publication(manifest=manifest, command=self._command, stale=stale)
+                publish_embeddings(output, publication)
         return self._report(manifest, modules, self._changes(listing, work, chunks), output)
 
     @property
     def _command(self) -> str:
         """What decides the result, to tell whether a run that was killed was the same."""
-        decisive = dataclasses.replace(self, beam_args=(), threads=None, batch_size=None)
+        decisive = dataclasses.replace(
+            self, beam_args=(), threads=None, batch_size=None, quiet=False, json=False
+        )
         return repr(decisive)
 
     def _records(self, engines: Iterable[Engine]) -> dict[str, VariantRecord]:
@@ -168,45 +178,38 @@ class EmbedImages(ModuleFlags):
         chunks: Sequence[FileChunk],
         engines: Mapping[ModuleFolder, Engine],
         threads: int | None,
+        progress: Progress,
     ) -> list[ChunkRecord]:
         """Run the pipeline; gives the records of its chunks, all of them."""
-        from pipelines.progress_line import show_progress
-        from pipelines.run_pipeline import run_pipeline
+        from pipelines.run_on_workers import run_on_workers
         from pipelines.start_beam import worker_processes
         from transforms.complete_chunks import CompleteChunks
         from transforms.compute_embeddings import ComputeEmbeddings
         from transforms.plan_chunks import PlanChunks
-        from transforms.quiet_libraries import held_stderr
         from transforms.read_images import ReadImages
         from transforms.write_embeddings import WriteEmbeddings
 
         spaces = tuple(engine.space for engine in engines.values())
         modules = {module: self.engine_settings(engine.name) for module, engine in engines.items()}
         workers = worker_processes(options)
-        launcher = None if workers is None else os.getpid()
-        with (
-            held_stderr(show_on_error=False),
-            show_progress(sum(len(chunk.files) for chunk in chunks)) as progress,
-        ):
+        pictures = sum(len(chunk.files) for chunk in chunks)
 
-            def wire(pipeline: Pipeline) -> None:
-                plan = PlanChunks(attempt.folder, len(chunks), workers)
-                read = ReadImages(progress)
-                compute = ComputeEmbeddings(
-                    modules, threads, self.vector_type, progress, attempt, launcher
-                )
-                write = WriteEmbeddings(attempt.folder, spaces, self.vector_type)
+        def wire(pipeline: Pipeline, worker: WorkerProcess) -> None:
+            plan = PlanChunks(attempt.folder, len(chunks), workers)
+            read = ReadImages(worker.progress)
+            compute = ComputeEmbeddings(
+                modules, threads, self.vector_type, worker.progress, attempt, worker.launcher
+            )
+            write = WriteEmbeddings(attempt.folder, spaces, self.vector_type)
 
-                planned = pipeline | "Plan chunks" >> plan
-                images = planned | "Read images" >> read
-                embedded = images | "Compute embeddings" >> compute
-                written = embedded | "Write embeddings" >> write
-                written | "Complete chunks" >> CompleteChunks(attempt)
+            planned = pipeline | "Plan chunks" >> plan
+            images = planned | "Read images" >> read
+            embedded = images | "Compute embeddings" >> compute
+            written = embedded | "Write embeddings" >> write
+            written | "Complete chunks" >> CompleteChunks(attempt)
 
-            try:
-                run_pipeline(options, wire)
-            except PipelineFailed as error:
-                raise PipelineFailed(f"{error}; {self._carry_on}") from error
+        with progress.step("embedding", pictures, "pictures") as step:
+            run_on_workers(options, wire, step, if_it_stops=self._carry_on)
         records = attempt.records()
         complete = {record.number for record in records}
         missing = [chunk.number for chunk in chunks if chunk.number not in complete]
@@ -257,35 +260,37 @@ class EmbedImages(ModuleFlags):
 
     def _changes(
         self, listing: Listing, work: FinishedWork, chunks: Sequence[FileChunk]
-    ) -> dict[str, str]:
+    ) -> dict[str, int]:
         """What a run that did not begin with nothing found, for its report."""
         if self.update:
             unlisted = {failure.uri for failure in listing.failures}
             gone = work.gone_rows | work.gone_failures
             failed_before = unlisted & work.gone_failures - work.gone_rows
-            counts = {
-                "added": (~work.known).sum() + len(unlisted - gone),
-                "changed": work.changed.sum() + len(unlisted & work.gone_rows),
+            return {
+                "added": int((~work.known).sum()) + len(unlisted - gone),
+                "changed": int(work.changed.sum()) + len(unlisted & work.gone_rows),
                 "removed": len(gone - unlisted),
-                "unchanged": (work.known & ~work.changed).sum() + len(failed_before),
+                "unchanged": int((work.known & ~work.changed).sum()) + len(failed_before),
             }
-            return {name: f"{int(count):,}" for name, count in counts.items()}
         standing = len(work.files) - sum(len(chunk.files) for chunk in chunks)
-        return {"computed before": f"{standing:,} of them"} if standing else {}
+        return {COMPUTED_BEFORE: standing} if standing else {}
 
     def _report(
         self,
         manifest: EmbeddingsManifest,
         modules: tuple[ModuleFolder, ...],
-        changes: Mapping[str, str],
+        changes: Mapping[str, int],
         output: OutputFolder,
     ) -> JobReport:
         rate = manifest.failures / manifest.pictures
-        facts = {"pictures": f"{manifest.pictures:,}", **changes}
-        found = {module.variant.name: f"; module from the {module.found}" for module in modules}
+        facts = {"pictures": f"{manifest.pictures:,}"}
+        for name, count in changes.items():
+            facts[name] = f"{count:,} of them" if name == COMPUTED_BEFORE else f"{count:,}"
+        found = {module.variant.name: module.found for module in modules}
         for name, record in manifest.variants.items():
+            where = f"; module from the {found[name]}" if name in found else ""
             facts[name] = (
-                f"{record.rows:,} rows of width {record.space.num_features}{found.get(name, '')}, "
+                f"{record.rows:,} rows of width {record.space.num_features}{where}, "
                 f"run by {record.engine} in {record.precision}"
             )
         facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
@@ -295,4 +300,22 @@ class EmbedImages(ModuleFlags):
         too_many = rate > self.max_failure_rate
         if too_many:
             facts["exit code 3"] = f"more than {self.max_failure_rate:.2%} of the pictures failed"
-        return JobReport(facts, TOO_MANY_FAILURES if too_many else DONE)
+        figures = {
+            "pictures": manifest.pictures,
+            **{name.replace(" ", "_"): count for name, count in changes.items()},
+            "failures": manifest.failures,
+            "failure_rate": rate,
+            "variants": {
+                name: {
+                    "rows": record.rows,
+                    "width": record.space.num_features,
+                    "engine": record.engine,
+                    "precision": record.precision,
+                    "vector_type": record.vector_type,
+                    "module_found": found.get(name),
+                }
+                for name, record in manifest.variants.items()
+            },
+            "output": output.root,
+        }
+        return JobReport(facts, TOO_MANY_FAILURES if too_many else DONE, figures)

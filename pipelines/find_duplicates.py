@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from index.duplicates_manifest import CopySettings, DuplicatesManifest
-from index.duplicates_report import copy_facts
+from index.duplicates_report import copy_facts, copy_figures
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactError, UsageError
 from index.keep_policy import BEST, KEEP_POLICIES, SHARPEST, check_policy
@@ -18,12 +18,15 @@ from index.output_folder import DUPLICATES, LEAKS, OutputFolder, variant_partiti
 from index.output_lock import only_writer
 from index.publishing import UNFINISHED, replacing, settle_embeddings
 from pipelines.job import COPIES_FOUND, DONE, JobReport, above_zero, flag, memory_size
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from index.builder import IndexOptions
     from index.copy_search import CopySearch
     from index.copy_task import ComparedPictures
+    from index.progress import Progress
 
 PRECISION: Final = 0.99
 WORK: Final = "work"  # of workers, below what is not published yet
@@ -34,7 +37,7 @@ THOROUGH: Final = (10, 0.4, 24)
 
 
 @dataclass(frozen=True)
-class FindDuplicates:
+class FindDuplicates(ProgressFlags):
     """Group copies, say which of each group to keep, and show the evidence. Deletes nothing.
 
     Pairs of like embeddings are found, and their pictures laid on each other: what shows the same,
@@ -107,7 +110,7 @@ class FindDuplicates:
         settings = self._settings()
         options = start_beam(self.beam_args)  # its filesystems read pictures
         output = OutputFolder.at(self.output)
-        with only_writer(output):
+        with self.show_progress() as progress, only_writer(output):
             settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             check_policy(self.keep, dataset.pictures(parts=()).drop(["part", "row"]).column_names)
@@ -122,14 +125,17 @@ class FindDuplicates:
             if manifest is None:
                 with replacing(parent, variant, overwrite=self.overwrite) as made:
                     work = parent.folder(UNFINISHED, WORK)
-                    search = self._search(compared, settings, options, work)
+                    search = self._search(compared, settings, options, work, progress)
+                    with progress.step("checking members"):
+                        identities = member_identities(search.groups, compared.pictures)
                     manifest = publish_groups(
                         search,
                         compared,
                         settings,
                         made,
-                        member_identities(search.groups, compared.pictures),
+                        identities,
                         load_thumbnail,
+                        progress,
                     )
         return self._report(manifest, parent.folder(variant_partition(variant)))
 
@@ -169,7 +175,9 @@ class FindDuplicates:
         settings: CopySettings,
         options: PipelineOptions,
         folder: OutputFolder,
+        progress: Progress,
     ) -> CopySearch:
+        from index.builder import IndexOptions
         from index.copy_search import find_duplicate_groups
         from pipelines.copy_work import BeamWorkers, OwnCores
         from transforms.compared_pictures import PictureComparer
@@ -178,14 +186,15 @@ class FindDuplicates:
 
         cores = usable_cores()
         comparer = PictureComparer(read_bytes, work_threads(cores))
-        work = OwnCores(comparer, cores)
+        work = OwnCores(comparer, cores, progress)
         if self.beam_args:
-            work = BeamWorkers(comparer, cores, options=options, work=folder)
+            work = BeamWorkers(comparer, cores, progress, options=options, work=folder)
         dim = compared.datasets[0].space.num_features
         fits = len(compared.rows) * dim * FLOAT_BYTES <= self.max_memory
 
         def index_folder() -> str:
-            return _index_of(compared.datasets[0], self.max_memory, folder.folder("index"))
+            made = IndexOptions(max_bytes=self.max_memory, progress=progress)
+            return _index_of(compared.datasets[0], folder.folder("index"), made)
 
         return find_duplicate_groups(compared, settings, work, None if fits else index_folder)
 
@@ -209,19 +218,22 @@ class FindDuplicates:
         )
 
     def _report(self, manifest: DuplicatesManifest, made: OutputFolder) -> JobReport:
-        facts = copy_facts(manifest)
-        facts["report"] = made.path("report.html")
-        facts["to remove"] = made.path("to_remove.txt")
+        places = {"report": made.path("report.html"), "to remove": made.path("to_remove.txt")}
         found = self.check and manifest.removed > 0
-        return JobReport(facts, COPIES_FOUND if found else DONE)
+        figures = {
+            **copy_figures(manifest),
+            **{name.replace(" ", "_"): place for name, place in places.items()},
+        }
+        return JobReport(
+            {**copy_facts(manifest), **places}, COPIES_FOUND if found else DONE, figures
+        )
 
 
-def _index_of(dataset: EmbeddingDataset, max_bytes: int, work: OutputFolder) -> str:
+def _index_of(dataset: EmbeddingDataset, work: OutputFolder, options: IndexOptions) -> str:
     """The folder of an index of a data set: the standing one where it has these rows, else a new one."""
-    from index.builder import IndexOptions, build_index
+    from index.builder import build_index
     from index.manifest import IndexManifest
     from index.output_folder import INDEX
-    from pipelines.copy_work import tell
 
     root, _, partition = dataset.folder.root.rpartition("/")
     standing = OutputFolder.at(root).folder("..", INDEX, partition)
@@ -230,6 +242,6 @@ def _index_of(dataset: EmbeddingDataset, max_bytes: int, work: OutputFolder) -> 
             return standing.root
     except ArtifactError:
         pass
-    tell("there is no index of these very embeddings; making one to compare with")
-    build_index(dataset, work, IndexOptions(max_bytes=max_bytes, told=tell))
+    options.progress.tell("there is no index of these very embeddings; making one to compare with")
+    build_index(dataset, work, options)
     return work.root

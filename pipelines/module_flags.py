@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from index.progress import SILENT, Progress
 from pipelines.job import flag, positive, thread_count
 
 if TYPE_CHECKING:
@@ -76,27 +76,31 @@ class ModuleFlags:
         modules: tuple[ModuleFolder, ...],
         threads: int | None,
         used: Mapping[str, VariantSettings] | None = None,
+        progress: Progress = SILENT,
     ) -> Mapping[ModuleFolder, Engine]:
-        """The engine that runs each module; says on standard error which were passed over.
+        """The engine that runs each module; says which were passed over.
 
         Args:
             modules: of the variants.
             threads: of a worker.
             used: what computed the rows that those to come will stand beside: "auto" means the same.
+            progress: who shows how far it is.
         """
         from transforms.engines.engine import AUTO, load_engine
         from transforms.work_threads import usable_cores
 
         engines = {}
-        for module in modules:
-            before = (used or {}).get(module.variant.name)
-            asked = before.engine if before and self.engine == AUTO else self.engine
-            settings = self.engine_settings(asked, threads or usable_cores())
-            engines[module] = load_engine(module, settings)
+        with progress.step("loading modules", len(modules), "modules") as step:
+            for module in modules:
+                before = (used or {}).get(module.variant.name)
+                asked = before.engine if before and self.engine == AUTO else self.engine
+                settings = self.engine_settings(asked, threads or usable_cores())
+                engines[module] = load_engine(module, settings)
+                step.advance()
         for engine in engines.values():
             for reason in engine.passed_over:
                 name = engine.variant.name
-                print(f"{name}: {reason}; {engine.name} runs it instead", file=sys.stderr)
+                progress.tell(f"{name}: {reason}; {engine.name} runs it instead")
         return engines
 
     def engine_settings(self, engine: str, threads: int = 1) -> EngineSettings:

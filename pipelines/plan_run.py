@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from index.errors import UsageError
 from pipelines.job import JobReport, above_zero, flag, memory_size, positive
 from pipelines.module_flags import ModuleFlags
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     from transforms.engines.engine import Engine
@@ -26,7 +27,7 @@ THREAD_BYTES: Final = 96 << 20  # a decoded picture, its arrays, and what the al
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanRun(ModuleFlags):
+class PlanRun(ModuleFlags, ProgressFlags):
     """Say what a run of embed will take, without running it; modules are loaded and checked.
 
     Flags that are not listed here go to Apache Beam, as they would for embed.
@@ -64,8 +65,11 @@ class PlanRun(ModuleFlags):
         if bool(self.inputs) == (self.count is not None):
             raise UsageError("name the pictures, or give their number with --count N")
         options = start_beam(self.beam_args)
-        pictures, chunks, chunk_bytes = self._chunks()
-        engines = self.load_engines(self.locate_modules(), self.worker_threads(options))
+        with self.show_progress() as progress:
+            with progress.step("listing pictures"):
+                pictures, chunks, chunk_bytes = self._chunks()
+            modules = self.locate_modules()
+            engines = self.load_engines(modules, self.worker_threads(options), progress=progress)
         threads = self.worker_threads(options) or usable_cores()
         workers = worker_processes(options)
         facts = {
@@ -74,21 +78,44 @@ class PlanRun(ModuleFlags):
             "workers": "as the runner starts them" if workers is None else f"{workers}",
             "threads a worker": f"{threads}",
         }
+        figures: dict[str, dict[str, object]] = {}
         for engine in engines.values():
             batch = min(engine.batch_size, CHUNK_FILES)
+            figures[engine.variant.name] = {
+                "engine": engine.name,
+                "precision": engine.precision,
+                "width": engine.space.num_features,
+                "copies": engine.copies,
+                "batch_size": batch,
+            }
             times = f"{1 if workers is None else workers} x {engine.copies} x {batch}"
             facts[engine.variant.name] = (
                 f"{engine.name} in {engine.precision}, width {engine.space.num_features}; "
                 f"workers x model copies x batch: {times}"
             )
         memory = worker_memory(list(engines.values()), threads, chunk_bytes)
+        most = memory + large_pictures(threads)
         facts["memory a worker"] = f"about {_size(memory)}"
-        facts["with the largest pictures"] = f"at most {_size(memory + large_pictures(threads))}"
+        facts["with the largest pictures"] = f"at most {_size(most)}"
         for engine in engines.values():
             name = engine.variant.name
-            facts[f"Parquet of {name}"] = f"about {_size(self._parquet_bytes(engine, pictures))}"
-            facts[f"index of {name}"] = self._index(engine, pictures)
-        return JobReport(facts)
+            parquet = self._parquet_bytes(engine, pictures)
+            facts[f"Parquet of {name}"] = f"about {_size(parquet)}"
+            text, index = self._index(engine, pictures)
+            facts[f"index of {name}"] = text
+            figures[name].update(parquet_bytes=parquet, index=index)
+        return JobReport(
+            facts,
+            figures={
+                "pictures": pictures,
+                "chunks": chunks,
+                "workers": workers,
+                "threads": threads,
+                "memory_bytes": memory,
+                "most_memory_bytes": most,
+                "variants": figures,
+            },
+        )
 
     def _chunks(self) -> tuple[int, int, int]:
         """How many pictures and chunks, and the bytes of the largest chunk."""
@@ -117,7 +144,8 @@ class PlanRun(ModuleFlags):
         vector_bytes = engine.space.num_features * number_bytes * COMPRESSED_SHARE
         return round(pictures * (vector_bytes + PICTURE_ROW_BYTES))
 
-    def _index(self, engine: Engine, pictures: int) -> str:
+    def _index(self, engine: Engine, pictures: int) -> tuple[str, dict[str, object]]:
+        """The index that would be chosen, for people and for machines."""
         from index.factory_string import choose_factory_string, index_bytes
 
         width = engine.space.num_features
@@ -126,9 +154,10 @@ class PlanRun(ModuleFlags):
                 pictures, width, max_bytes=self.max_memory, min_recall=self.min_recall
             )
         except UsageError as error:
-            return f"none: {error}"
-        size = _size(index_bytes(choice.factory_string, pictures, width))
-        return f"{choice.factory_string}, about {size}"
+            return f"none: {error}", {"factory_string": None, "bytes": None, "reason": str(error)}
+        size = index_bytes(choice.factory_string, pictures, width)
+        figures = {"factory_string": choice.factory_string, "bytes": size, "reason": choice.reason}
+        return f"{choice.factory_string}, about {_size(size)}", figures
 
 
 def worker_memory(engines: list[Engine], threads: int, chunk_bytes: int) -> int:

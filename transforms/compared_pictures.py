@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from index.copy_evidence import Look
 from index.copy_task import PictureId, PicturePair
 from index.keep_policy import PictureTraits
+from index.progress import UNSHOWN, Advance
 from transforms.alignment import align
 from transforms.local_features import LocalFeatures, local_features
 from transforms.unreadable_picture import UnreadablePicture
 
 KEPT_PICTURES: Final = 4096  # whose features are in memory: 90 KB each
+TOLD: Final = 16  # as many as take about a second
 
 ReadBytes = Callable[[str], bytes]
+Seen = TypeVar("Seen")
 
 
 @dataclass
@@ -37,18 +40,20 @@ class PictureComparer:
     def __post_init__(self) -> None:
         self._features = lru_cache(KEPT_PICTURES)(self._load)
 
-    def looks(self, pairs: Sequence[PicturePair]) -> list[Look]:
+    def looks(self, pairs: Sequence[PicturePair], advance: Advance = UNSHOWN.advance) -> list[Look]:
         """What became of each pair; a picture changed since it was embedded is as one that is gone."""
-        return list(self.threads.map(self._look, pairs))
+        return _told(self.threads.map(self._look, pairs), advance)
 
-    def traits(self, pictures: Sequence[PictureId]) -> list[PictureTraits | None]:
+    def traits(
+        self, pictures: Sequence[PictureId], advance: Advance = UNSHOWN.advance
+    ) -> list[PictureTraits | None]:
         """What can be seen of pictures one by one; None for those that cannot be read."""
 
         def one(picture: PictureId) -> PictureTraits | None:
             features = self._features(picture)
             return None if features is None else features.traits
 
-        return list(self.threads.map(one, pictures))
+        return _told(self.threads.map(one, pictures), advance)
 
     def _look(self, pair: PicturePair) -> Look:
         one, other = map(self._features, pair)
@@ -62,3 +67,14 @@ class PictureComparer:
             return local_features(data) if is_same else None
         except (OSError, UnreadablePicture):
             return None
+
+
+def _told(results: Iterable[Seen], advance: Advance) -> list[Seen]:
+    """All of them; every TOLD of them count as they come."""
+    seen = []
+    for result in results:
+        seen.append(result)
+        if len(seen) % TOLD == 0:
+            advance(TOLD)
+    advance(len(seen) % TOLD)
+    return seen

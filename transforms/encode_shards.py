@@ -11,7 +11,8 @@ from apache_beam.metrics import Metrics
 from index.embedding_dataset import EmbeddingDataset
 from index.output_folder import OutputFolder
 from index.shards import Shard, encode_shard, read_quantizer
-from transforms.launcher_watch import end_with
+from transforms.progress import send_progress
+from transforms.worker_process import WorkerProcess
 
 
 @dataclass
@@ -22,15 +23,13 @@ class EncodeShards(beam.PTransform):
         dataset: whose parts they are.
         shards: all of them.
         work: where the quantizer was left, and the files go.
-        threads: of a process; None for FAISS's own choice.
-        launcher: the process that workers are to end with; None where they are on other machines.
+        worker: as each is to be; None for its threads leaves them to FAISS.
     """
 
     dataset: EmbeddingDataset
     shards: Sequence[Shard]
     work: OutputFolder
-    threads: int | None = None
-    launcher: int | None = None
+    worker: WorkerProcess = WorkerProcess()
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[int]:
         """Wire the stage."""
@@ -43,20 +42,18 @@ class _EncodeShards(beam.DoFn):
         self._dataset = stage.dataset
         self._shards = tuple(stage.shards)
         self._work = stage.work
-        self._threads = stage.threads
-        self._launcher = stage.launcher
+        self._worker = stage.worker
         self._encoded = Metrics.counter("lookalike", "vectors_encoded")
 
     def setup(self) -> None:
-        import faiss
-
-        if self._launcher is not None:
-            end_with(self._launcher)
-        if self._threads is not None:
-            faiss.omp_set_num_threads(self._threads)
+        self._worker.begin_searching()
         self._quantizer = read_quantizer(self._work)
 
     def process(self, place: int) -> Iterator[int]:
-        rows = encode_shard(self._dataset, self._shards[place], self._quantizer, self._work)
+        shard = self._shards[place]
+        encode_shard(self._dataset, shard, self._quantizer, self._work, self._count)
+        yield place
+
+    def _count(self, rows: int) -> None:
         self._encoded.inc(rows)
-        yield rows
+        send_progress(self._worker.progress, done=rows)

@@ -10,7 +10,8 @@ from apache_beam.metrics import Metrics
 
 from index.output_folder import OutputFolder
 from index.pair_join import PairJoin
-from transforms.launcher_watch import end_with
+from transforms.progress import send_progress
+from transforms.worker_process import WorkerProcess
 
 
 @dataclass
@@ -20,14 +21,12 @@ class JoinShards(beam.PTransform):
     Attributes:
         join: how pairs are found.
         work: where the pairs of each shard go.
-        threads: of a process for searching an index; None for FAISS's own choice.
-        launcher: the process that workers are to end with; None where they are on other machines.
+        worker: as each is to be; None for its threads leaves them to FAISS.
     """
 
     join: PairJoin
     work: OutputFolder
-    threads: int | None = None
-    launcher: int | None = None
+    worker: WorkerProcess = WorkerProcess()
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[int]:
         """Wire the stage."""
@@ -39,21 +38,20 @@ class _Join(beam.DoFn):
     def __init__(self, stage: JoinShards) -> None:
         self._join = stage.join
         self._work = stage.work
-        self._threads = stage.threads
-        self._launcher = stage.launcher
+        self._worker = stage.worker
+        self._compared = Metrics.counter("lookalike", f"{stage.join.work()[1]}_compared")
         self._found = Metrics.counter("lookalike", "pairs_found")
 
     def setup(self) -> None:
-        import faiss
-
-        if self._launcher is not None:
-            end_with(self._launcher)
-        if self._threads is not None:
-            faiss.omp_set_num_threads(self._threads)
+        self._worker.begin_searching()
         self._find = self._join.open()
 
     def process(self, place: int) -> Iterator[int]:
-        pairs = self._find(self._join.shards()[place])
+        pairs = self._find(self._join.shards()[place], self._count)
         self._work.write(f"{place:06}.pairs", pairs.to_bytes())
         self._found.inc(len(pairs))
         yield len(pairs)
+
+    def _count(self, compared: int) -> None:
+        self._compared.inc(compared)
+        send_progress(self._worker.progress, done=compared)

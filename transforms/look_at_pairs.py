@@ -12,9 +12,10 @@ from index.copy_evidence import encode_looks
 from index.copy_task import PicturePair
 from index.output_folder import OutputFolder
 from transforms.compared_pictures import PictureComparer
-from transforms.launcher_watch import end_with
+from transforms.progress import send_progress
 from transforms.read_bytes import read_bytes
 from transforms.work_threads import usable_cores, work_threads
+from transforms.worker_process import WorkerProcess
 
 PairChunk = tuple[int, Sequence[PicturePair]]
 
@@ -26,14 +27,12 @@ class LookAtPairs(beam.PTransform):
     Attributes:
         chunks: pairs, with the number of each chunk.
         work: where what each chunk showed goes.
-        threads: of a process; None for as many as it may use cores.
-        launcher: the process that workers are to end with; None where they are on other machines.
+        worker: as each is to be.
     """
 
     chunks: Sequence[PairChunk]
     work: OutputFolder
-    threads: int | None = None
-    launcher: int | None = None
+    worker: WorkerProcess = WorkerProcess()
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[int]:
         """Wire the stage."""
@@ -44,18 +43,20 @@ class LookAtPairs(beam.PTransform):
 class _Look(beam.DoFn):
     def __init__(self, stage: LookAtPairs) -> None:
         self._work = stage.work
-        self._threads = stage.threads
-        self._launcher = stage.launcher
+        self._worker = stage.worker
         self._looked = Metrics.counter("lookalike", "pairs_looked_at")
 
     def setup(self) -> None:
-        if self._launcher is not None:
-            end_with(self._launcher)
-        self._comparer = PictureComparer(read_bytes, work_threads(self._threads or usable_cores()))
+        self._worker.begin()
+        threads = work_threads(self._worker.threads or usable_cores())
+        self._comparer = PictureComparer(read_bytes, threads)
 
     def process(self, chunk: PairChunk) -> Iterator[int]:
         number, pairs = chunk
-        looks = self._comparer.looks(pairs)
+        looks = self._comparer.looks(pairs, self._count)
         self._work.write(f"{number:06}.looks", encode_looks(looks))
-        self._looked.inc(len(looks))
         yield len(looks)
+
+    def _count(self, looks: int) -> None:
+        self._looked.inc(looks)
+        send_progress(self._worker.progress, done=looks)

@@ -9,15 +9,20 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from index.progress import Step
+
 Address = tuple[str, int]
 _COUNTS: Final = struct.Struct("!QQ")
+WAIT_S: Final = 0.2
 
 
 def send_progress(address: Address | None, *, done: int = 0, failed: int = 0) -> None:
-    """Say that so many more pictures are done, and so many more have failed.
+    """Say that so many more are done, and so many more have failed.
 
     A lost datagram loses no more than its share of what is shown.
     """
@@ -32,8 +37,8 @@ class ProgressListener:
     """Adds up what senders send.
 
     Attributes:
-        done: pictures with their vectors computed.
-        failed: pictures that could not be used.
+        done: as senders count.
+        failed: such as pictures that could not be used.
     """
 
     done: int = 0
@@ -68,3 +73,35 @@ class ProgressListener:
     def close(self) -> None:
         """Stop listening."""
         self._socket.close()
+
+
+@contextlib.contextmanager
+def heard(step: Step) -> Iterator[Address]:
+    """Advance a step by what arrives, until the block ends.
+
+    Yields:
+        Where the stages are to send their counts.
+    """
+    listener = ProgressListener()
+    stop = threading.Event()
+
+    def hear() -> None:
+        done = failed = 0
+        while True:
+            is_last = stop.is_set()
+            listener.receive(0.001 if is_last else WAIT_S)
+            if (listener.done, listener.failed) != (done, failed):
+                step.advance(listener.done - done, failed=listener.failed - failed)
+                done, failed = listener.done, listener.failed
+            if is_last:
+                return
+
+    thread = threading.Thread(target=hear, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield listener.address
+    finally:
+        stop.set()
+        listener.wake()
+        thread.join()
+        listener.close()

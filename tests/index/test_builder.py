@@ -11,6 +11,7 @@ from index.recall import exact_neighbors, measure_recall, sample_queries
 from index.vector_index import VectorIndex
 from tests.conftest import random_vectors, write_dataset
 from tests.index.test_vector_index import EVERY_TYPE, ON_DISK, OURS, built, exact_ids
+from tests.recorded_progress import RecordedProgress
 
 
 @pytest.mark.parametrize("factory", EVERY_TYPE)
@@ -40,13 +41,15 @@ def test_what_cannot_reach_its_recall_is_built_harder_until_it_does(tmp_path, mo
     spread = np.random.default_rng(0).normal(size=(1200, 64)).astype(np.float32)
     monkeypatch.setattr("index.search_tuning.SCORED", (10, 14))  # too few
     dataset = write_dataset(tmp_path, spread)
-    said = []
+    progress = RecordedProgress()
     folder = OutputFolder.at(tmp_path).folder("index", "variant=tiny")
-    manifest = build_index(dataset, folder, IndexOptions(told=said.append))
+    manifest = build_index(dataset, folder, IndexOptions(progress=progress))
     assert manifest.factory_string == "Flat"
     assert not (tmp_path / "index/variant=tiny/candidates.faiss").exists()
     assert manifest.measured.recall_at_10 == 1.0
-    assert [line.partition(":")[0] for line in said if "recall" in line and ":" in line] == [
+    assert [
+        line.partition(":")[0] for line in progress.lines if "recall" in line and ":" in line
+    ] == [
         "PCAR64,IVF30,PQ32x4fs,Refine(SQfp16)",
         "Flat",
     ]

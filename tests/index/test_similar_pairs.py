@@ -101,7 +101,9 @@ def test_an_index_finds_the_pairs_that_comparing_all_finds(tmp_path, with_sides)
     found = []
     for join in (ExactJoin(compared, 0.99, 3), IndexJoin(compared, folder.root, 0.99, 3)):
         find = join.open()
-        found.append(join_pairs((find(shard) for shard in join.shards()), 3))
+        seen: list[int] = []
+        found.append(join_pairs((find(shard, seen.append) for shard in join.shards()), 3))
+        assert sum(seen) == join.work()[0]
     exact, indexed = map(as_set, found)
     assert len(exact) > 100
     assert exact == indexed
