@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
+import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, Final
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 from index.errors import LookalikeError, UsageError
 from pipelines.job import FAILED, USAGE, Flag, Job, JobReport, flags_of
+from pipelines.progress_flags import ProgressFlags
 from transforms.quiet_libraries import DEBUG_VARIABLE, quiet_libraries
 
 # Sub-command -> where its job is, and what it does. Importing a job's file is cheap: it imports
@@ -49,21 +53,23 @@ def console() -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    job = None
     try:
         job = parse_job(arguments)
+        began = time.perf_counter()
         report = job.run()
-        _print_facts(report)
+        _print_report(arguments[0], job, report, time.perf_counter() - began)
         sys.stdout.flush()
         return report.exit_code
     except LookalikeError as error:
-        return _explain(error, USAGE if isinstance(error, UsageError) else FAILED)
+        return _explain(error, USAGE if isinstance(error, UsageError) else FAILED, arguments, job)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _explain(error, FAILED)
+        return _explain(error, FAILED, arguments, job)
     except KeyboardInterrupt as error:
-        return _explain(error, INTERRUPTED)
+        return _explain(error, INTERRUPTED, arguments, job)
 
 
 def _open_standard_streams() -> None:
@@ -76,12 +82,26 @@ def _open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
-def _explain(error: BaseException, code: int) -> int:
+def _explain(error: BaseException, code: int, arguments: Sequence[str], job: Job | None) -> int:
     """One line for the user, or the whole story where it is asked for; the exit code."""
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    print(f"lookalike: {str(error) or 'interrupted'}", file=sys.stderr)
+    message = str(error) or "interrupted"
+    with contextlib.suppress(OSError):  # of a stream that nobody reads
+        if isinstance(job, ProgressFlags) and job.json:
+            _print_json(arguments[0], code, _error(type(error).__name__, message))
+        else:
+            print(f"lookalike: {message}", file=sys.stderr)
     return code
+
+
+def _error(kind: str, message: str) -> dict[str, object]:
+    return {"error": {"type": kind, "message": message}}
+
+
+def _print_json(command: str, code: int, figures: Mapping[str, object]) -> None:
+    """One object on one line; ASCII, so that a path in whatever bytes can be printed."""
+    print(json.dumps({"command": command, "exit_code": code, **figures}), flush=True)
 
 
 def parse_job(arguments: Sequence[str]) -> Job:
@@ -92,6 +112,8 @@ def parse_job(arguments: Sequence[str]) -> Job:
     command, rest = arguments[0], list(arguments[1:])
     job = _job_class(command)
     parser = _job_parser(command, job)
+    if issubclass(job, ProgressFlags) and "--json" in rest:
+        parser.for_machines = True
     on_beam = any(field.name == "beam_args" for field in dataclasses.fields(job))
     known, unknown = parser.parse_known_intermixed_args(rest)
     beam_args: list[str] = []
@@ -131,8 +153,21 @@ def _job_class(command: str) -> type[Any]:
     return found
 
 
-def _job_parser(command: str, job: type[Any]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Of one command; explains what is wrong as the command explains every error."""
+
+    for_machines = False
+
+    def error(self, message: str) -> NoReturn:
+        if self.for_machines:
+            command = self.prog.removeprefix("lookalike ")
+            _print_json(command, USAGE, _error(UsageError.__name__, message))
+            self.exit(USAGE)
+        super().error(message)
+
+
+def _job_parser(command: str, job: type[Any]) -> _Parser:
+    parser = _Parser(
         prog=f"lookalike {command}",
         description=job.__doc__,
         epilog=EXIT_CODES,
@@ -212,7 +247,15 @@ def _split_beam_flags(arguments: list[str], *, own: set[str]) -> tuple[list[str]
     return theirs, ours
 
 
-def _print_facts(report: JobReport) -> None:
+def _print_report(command: str, job: Job, report: JobReport, seconds: float) -> None:
+    """What a job came to: its facts for people, its figures for machines, or neither."""
+    if isinstance(job, ProgressFlags):
+        if job.json:
+            taken = {"seconds": round(seconds, 3)}
+            _print_json(command, report.exit_code, {**report.figures, **taken})
+            return
+        if job.quiet:
+            return
     if not report.facts:
         return
     width = max(map(len, report.facts))

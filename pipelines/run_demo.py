@@ -5,14 +5,17 @@ lookalike demo
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from index.errors import LookalikeError, OutputExists
 from pipelines.job import JobReport, flag
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +40,7 @@ or, without a network, from a folder with the module in it:
 
 
 @dataclass(frozen=True)
-class RunDemo:
+class RunDemo(ProgressFlags):
     """Draw pictures, build an untrained module, and run every step on them, offline."""
 
     output: str = flag("the folder to make", default="demo-output", metavar="OUT")
@@ -51,33 +54,72 @@ class RunDemo:
         folder = Path(self.output).absolute()
         if folder.exists() and not self.overwrite:
             raise OutputExists(f"{folder} is there already; pass --overwrite to replace the demo")
-        print("Drawing pictures and building a module ...", flush=True)
-        drawn = draw_pictures(folder / "pictures")
-        save_untrained_module(folder / "module", _calibration_inputs(drawn))
+        self._say("Drawing pictures and building a module ...")
+        with self.show_progress() as progress:
+            with progress.step("drawing pictures"):
+                drawn = draw_pictures(folder / "pictures")
+            with progress.step("building a module"):
+                save_untrained_module(folder / "module", _calibration_inputs(drawn))
 
         out = str(folder / "out")
         again = ["--overwrite"] if self.overwrite else []
         variant = ["--variant", VARIANT]
         scene = str(drawn.folder / next(iter(drawn.planted)))
         page = str(folder / "neighbors.html")
-        _run("embed", str(drawn.folder), "--variants", f"{VARIANT}={folder / 'module'}",
-             "--output", out, *again)  # fmt: skip
-        _run("index", out, *variant)
-        _run("search", out, *variant, "--image", scene, "-k", "5", "--report", page)
-        _run("dedup", out, *variant, "--threshold", str(THRESHOLD))
-        found = check_planted(Path(out), drawn)
-        print(PLAIN_WORDS)
+        commands = {
+            "embed": [
+                *("embed", str(drawn.folder), "--variants", f"{VARIANT}={folder / 'module'}"),
+                *("--output", out, *again),
+            ],
+            "index": ["index", out, *variant],
+            "search": ["search", out, *variant, "--image", scene, "-k", "5", "--report", page],
+            "dedup": ["dedup", out, *variant, "--threshold", str(THRESHOLD)],
+        }
+        results = {name: self._run(command) for name, command in commands.items()}
+        copies, scenes = check_planted(Path(out), drawn)
+        self._say(PLAIN_WORDS)
+        places = {
+            "neighbors": page,
+            "report": f"{out}/duplicates/variant={VARIANT}/report.html",
+        }
+        found = f"all {copies} copies of {scenes} scenes, and no other picture"
         return JobReport(
-            {
-                "planted copies found": found,
-                "neighbors": page,
-                "report": f"{out}/duplicates/variant={VARIANT}/report.html",
-            }
+            {"planted copies found": found, **places},
+            figures={"planted_copies_found": copies, "scenes": scenes, **places, **results},
         )
 
+    def _say(self, text: str) -> None:
+        if not (self.quiet or self.json):
+            print(text, flush=True)
 
-def check_planted(out: Path, drawn: DrawnPictures) -> str:
-    """How many planted copies stand in the group of their scene; LookalikeError where one does not.
+    def _run(self, command: list[str]) -> object:
+        """Show a command as a user would type it, and run it; what it gave, where machines want it."""
+        from pipelines.command_line import main
+
+        self._say(f"\n$ lookalike {shlex.join(command)}")
+        if self.json:
+            command = [*command, "--json"]
+        is_search = command[0] == "search"
+        if self.quiet and not is_search:  # which takes no time
+            command = [*command, "--quiet"]
+        if not (self.quiet or self.json):
+            _require_done(command, main(command))
+            return None
+        kept_back = (
+            contextlib.redirect_stderr(io.StringIO()) if is_search else contextlib.nullcontext()
+        )
+        with contextlib.redirect_stdout(io.StringIO()) as said, kept_back:
+            code = main(command)
+        given = [json.loads(line) for line in said.getvalue().splitlines()] if self.json else []
+        reason = given[0]["error"]["message"] if code and given and "error" in given[0] else ""
+        _require_done(command, code, reason)
+        return given if is_search else next(iter(given), None)
+
+
+def check_planted(out: Path, drawn: DrawnPictures) -> tuple[int, int]:
+    """How many planted copies stand in the group of their scene, and of how many scenes.
+
+    LookalikeError where one does not.
 
     A group that holds anything else is as wrong as a copy that is missing.
     """
@@ -93,7 +135,7 @@ def check_planted(out: Path, drawn: DrawnPictures) -> str:
     if missed or extra:
         raise LookalikeError(f"the demo went wrong: missed {missed}, wrongly grouped {extra}")
     copies = sum(len(copies) for copies in drawn.planted.values())
-    return f"all {copies} copies of {len(expected)} scenes, and no other picture"
+    return copies, len(expected)
 
 
 def _calibration_inputs(drawn: DrawnPictures) -> NDArray[np.float32]:
@@ -108,12 +150,7 @@ def _calibration_inputs(drawn: DrawnPictures) -> NDArray[np.float32]:
     )
 
 
-def _run(*arguments: str) -> None:
-    """Show a command as a user would type it, and run it."""
-    from pipelines.command_line import main
-
-    print(f"\n$ lookalike {shlex.join(arguments)}", flush=True)
-    sys.stdout.flush()
-    code = main(arguments)
+def _require_done(command: list[str], code: int, reason: str = "") -> None:
     if code != 0:
-        raise LookalikeError(f"the demo stopped: `lookalike {arguments[0]}` ended with {code}")
+        ended = f"`lookalike {command[0]}` ended with {code}{f': {reason}' if reason else ''}"
+        raise LookalikeError(f"the demo stopped: {ended}")
