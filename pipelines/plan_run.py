@@ -14,6 +14,7 @@ from index.errors import UsageError
 from pipelines.job import JobReport, above_zero, flag, memory_size, positive
 from pipelines.module_flags import ModuleFlags
 from pipelines.progress_flags import ProgressFlags
+from pipelines.step_count import size
 
 if TYPE_CHECKING:
     from transforms.engines.engine import Engine
@@ -95,12 +96,12 @@ class PlanRun(ModuleFlags, ProgressFlags):
             )
         memory = worker_memory(list(engines.values()), threads, chunk_bytes)
         most = memory + large_pictures(threads)
-        facts["memory a worker"] = f"about {_size(memory)}"
-        facts["with the largest pictures"] = f"at most {_size(most)}"
+        facts["memory a worker"] = f"about {size(memory)}"
+        facts["with the largest pictures"] = f"at most {size(most)}"
         for engine in engines.values():
             name = engine.variant.name
             parquet = self._parquet_bytes(engine, pictures)
-            facts[f"Parquet of {name}"] = f"about {_size(parquet)}"
+            facts[f"Parquet of {name}"] = f"about {size(parquet)}"
             text, index = self._index(engine, pictures)
             facts[f"index of {name}"] = text
             figures[name].update(parquet_bytes=parquet, index=index)
@@ -155,9 +156,9 @@ class PlanRun(ModuleFlags, ProgressFlags):
             )
         except UsageError as error:
             return f"none: {error}", {"factory_string": None, "bytes": None, "reason": str(error)}
-        size = index_bytes(choice.factory_string, pictures, width)
-        figures = {"factory_string": choice.factory_string, "bytes": size, "reason": choice.reason}
-        return f"{choice.factory_string}, about {_size(size)}", figures
+        count = index_bytes(choice.factory_string, pictures, width)
+        figures = {"factory_string": choice.factory_string, "bytes": count, "reason": choice.reason}
+        return f"{choice.factory_string}, about {size(count)}", figures
 
 
 def worker_memory(engines: list[Engine], threads: int, chunk_bytes: int) -> int:
@@ -189,15 +190,3 @@ def large_pictures(threads: int) -> int:
     from transforms.decoding import LARGE_PIXELS, MAX_PIXELS
 
     return 2 * 4 * (threads * LARGE_PIXELS + MAX_PIXELS)
-
-
-def _size(count: int) -> str:
-    """Bytes for a person.
-
-    >>> _size(1_500_000), _size(4_000_000_000)
-    ('1.4 MiB', '3.7 GiB')
-    """
-    for unit, factor in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)):
-        if count >= factor:
-            return f"{count / factor:,.1f} {unit}"
-    return f"{count / 1024:,.1f} KiB"

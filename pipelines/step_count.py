@@ -104,10 +104,10 @@ class StepCount:
 def size(count: float) -> str:
     """Bytes for a person.
 
-    >>> size(700), size(1_500_000)
-    ('0.7 KiB', '1.4 MiB')
+    >>> size(700), size(1_500_000), size(4_000_000_000)
+    ('0.7 KiB', '1.4 MiB', '3.7 GiB')
     """
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+    for unit, factor in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)):
         if count >= factor:
             return f"{count / factor:,.1f} {unit}"
     return f"{count / 1024:,.1f} KiB"
