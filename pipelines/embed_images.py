@@ -17,7 +17,6 @@ from index.output_folder import (
     ARTIFACTS,
     DUPLICATES,
     EMBEDDINGS,
-    FAILURES,
     INDEX,
     LEAKS,
     REPORT,
@@ -32,6 +31,7 @@ from index.publishing import (
     publish_embeddings,
     settle_embeddings,
 )
+from pipelines.embedding_facts import COMPUTED_BEFORE, embedding_facts, embedding_figures
 from pipelines.job import DONE, TOO_MANY_FAILURES, JobReport, flag, fraction
 from pipelines.module_flags import ModuleFlags
 from pipelines.progress_flags import ProgressFlags
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 
 NO_PICTURES: Final = (*ARTIFACTS, REPORT, LOCK, UNFINISHED, REPLACED)  # where OUT is among them
-COMPUTED_BEFORE: Final = "computed before"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,40 +281,10 @@ class EmbedImages(ModuleFlags, ProgressFlags):
         changes: Mapping[str, int],
         output: OutputFolder,
     ) -> JobReport:
-        rate = manifest.failures / manifest.pictures
-        facts = {"pictures": f"{manifest.pictures:,}"}
-        for name, count in changes.items():
-            facts[name] = f"{count:,} of them" if name == COMPUTED_BEFORE else f"{count:,}"
         found = {module.variant.name: module.found for module in modules}
-        for name, record in manifest.variants.items():
-            where = f"; module from the {found[name]}" if name in found else ""
-            facts[name] = (
-                f"{record.rows:,} rows of width {record.space.num_features}{where}, "
-                f"run by {record.engine} in {record.precision}"
-            )
-        facts["failures"] = f"{manifest.failures:,} ({rate:.2%})"
-        if manifest.failures:
-            facts["failures"] += f", each with its reason in {output.path(FAILURES)}"
-        facts["output"] = output.root
-        too_many = rate > self.max_failure_rate
+        facts = embedding_facts(manifest, found, changes, output)
+        too_many = manifest.failures / manifest.pictures > self.max_failure_rate
         if too_many:
             facts["exit code 3"] = f"more than {self.max_failure_rate:.2%} of the pictures failed"
-        figures = {
-            "pictures": manifest.pictures,
-            **{name.replace(" ", "_"): count for name, count in changes.items()},
-            "failures": manifest.failures,
-            "failure_rate": rate,
-            "variants": {
-                name: {
-                    "rows": record.rows,
-                    "width": record.space.num_features,
-                    "engine": record.engine,
-                    "precision": record.precision,
-                    "vector_type": record.vector_type,
-                    "module_found": found.get(name),
-                }
-                for name, record in manifest.variants.items()
-            },
-            "output": output.root,
-        }
+        figures = embedding_figures(manifest, found, changes, output)
         return JobReport(facts, TOO_MANY_FAILURES if too_many else DONE, figures)
