@@ -48,9 +48,9 @@ class ProgressBars:
         count = StepCount(name, total, unit)
         task = self._bars.add_task(name, total=None, count=count)
         self._under_way += 1
-        self._bars.start()
         is_done = False
-        try:
+        try:  # from before anything is drawn: an interrupt may come at any moment
+            self._bars.start()
             yield count
             is_done = True
         finally:
@@ -60,6 +60,10 @@ class ProgressBars:
             if not self._under_way:
                 self._bars.stop()  # between steps the terminal is whoever's that writes to it
             self._console.print(self._ended(count, is_done=is_done), soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was, whatever was under way."""
+        self._bars.stop()
 
     def tell(self, line: str) -> None:
         """A line above the bars."""
@@ -78,10 +82,11 @@ class _Terminal(Console):
     @property  # type: ignore[misc]  # nobody sets it
     def size(self) -> ConsoleDimensions:
         """Of this terminal; rich looks at the first three descriptors, which may be others."""
-        try:
-            return ConsoleDimensions(*os.get_terminal_size(self.file.fileno()))
-        except (OSError, ValueError):
-            return super().size
+        with contextlib.suppress(OSError, ValueError):
+            columns, lines = os.get_terminal_size(self.file.fileno())
+            if columns and lines:  # some terminals, as on a serial line, do not know
+                return ConsoleDimensions(columns, lines)
+        return super().size
 
 
 class _Bar(ProgressColumn):

@@ -43,7 +43,8 @@ class ProgressFlags:
             elif stream.isatty() and os.environ.get("TERM") not in DUMB_TERMINALS:
                 from pipelines.progress_bars import ProgressBars
 
-                yield ProgressBars(stream)
+                with contextlib.closing(ProgressBars(stream)) as bars:
+                    yield bars
             else:
                 from pipelines.progress_lines import PlainLines, ProgressLines
 

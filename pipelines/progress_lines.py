@@ -98,12 +98,12 @@ class ProgressLines:
             while not ended.wait(self.interval_s):
                 self._write(self.form.step_line("progress", count))
 
+        thread = threading.Thread(target=say_now_and_then, name="progress", daemon=True)
+        event: Event = "stop"
         if not self.quick_s:
             self._write(self.form.step_line("begin", count))
-        thread = threading.Thread(target=say_now_and_then, name="progress", daemon=True)
-        thread.start()
-        event: Event = "stop"
         try:
+            thread.start()
             yield count
             event = "end"
         finally:
