@@ -174,13 +174,20 @@ def _job_parser(command: str, job: type[Any]) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for name, (field, how) in flags_of(job).items():
-        _add_flag(parser, name, field, how)
+    flags = flags_of(job)
+    shown = flags_of(ProgressFlags) if issubclass(job, ProgressFlags) else {}
+    for name, (field, how) in flags.items():
+        if name not in shown:
+            _add_flag(parser, name, field, how)
+    if shown:
+        group = parser.add_argument_group("what is shown")
+        for name in shown:
+            _add_flag(group, name, *flags[name])
     return parser
 
 
 def _add_flag(
-    parser: argparse.ArgumentParser, name: str, field: dataclasses.Field[Any], how: Flag
+    parser: argparse._ActionsContainer, name: str, field: dataclasses.Field[Any], how: Flag
 ) -> None:
     required = field.default is dataclasses.MISSING
     shown = "" if required or field.default in (None, False, ()) else f" (default: {field.default})"
