@@ -59,7 +59,8 @@ class ProgressBars:
             self._under_way -= 1
             if not self._under_way:
                 self._bars.stop()  # between steps the terminal is whoever's that writes to it
-            self._console.print(self._ended(count, is_done=is_done), soft_wrap=True)
+            if not (is_done and count.is_trifle):
+                self._console.print(self._ended(count, is_done=is_done), soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was, whatever was under way."""

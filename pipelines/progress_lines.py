@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TextIO
 
-from pipelines.step_count import StepCount, span
+from pipelines.step_count import QUICK_S, StepCount, span
 
 PLAIN_INTERVAL_S: Final = 10.0
 JSON_INTERVAL_S: Final = 1.0
-QUICK_S: Final = 1.0
 
 Event = Literal["begin", "progress", "end", "stop"]
 
@@ -78,7 +77,7 @@ class ProgressLines:
         stream: where they go.
         form: how they look.
         interval_s: how often a step says how far it is.
-        quick_s: a step that ends sooner has one line, at its end.
+        quick_s: a step that ends sooner has one line, at its end, or none where it was a trifle.
     """
 
     stream: TextIO
@@ -110,7 +109,8 @@ class ProgressLines:
             ended.set()
             thread.join()
             count.end()
-            self._write(self.form.step_line(event, count))
+            if not (self.quick_s and event == "end" and count.is_trifle):
+                self._write(self.form.step_line(event, count))
 
     def tell(self, line: str) -> None:
         """A line of its own."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
-BYTES = "bytes"
+BYTES: Final = "bytes"
+QUICK_S: Final = 1.0
 
 
 @dataclass
@@ -52,6 +54,11 @@ class StepCount:
         return time.monotonic() - self._began if self.seconds is None else self.seconds
 
     @property
+    def is_trifle(self) -> bool:
+        """Whether there is nothing to say of it to people: it counted nothing, and took no time."""
+        return not self.seen and self.elapsed_s < QUICK_S
+
+    @property
     def rate(self) -> float:
         """How many a second, since it began."""
         elapsed_s = self.elapsed_s
@@ -90,7 +97,7 @@ class StepCount:
         >>> StepCount("embedding", 2000, "pictures", done=515, seconds=10.0).speed()
         '51.5 a second'
         """
-        if not self.unit or not self.seen or self.elapsed_s < 1:
+        if not self.unit or not self.seen or self.elapsed_s < QUICK_S:
             return ""
         if self.unit == BYTES:
             return f"{size(self.rate)} a second"

@@ -80,7 +80,9 @@ def test_a_terminal_has_a_bar_a_step_and_keeps_a_line_of_each():
             time.sleep(0.3)
             step.advance(3)
         with bars.step("training"):
-            time.sleep(0.3)
+            time.sleep(1.1)
+        with bars.step("publishing"):
+            time.sleep(0.2)
     shown = terminal.close()
     assert "━" in shown
     assert "embedding" in shown
@@ -88,7 +90,9 @@ def test_a_terminal_has_a_bar_a_step_and_keeps_a_line_of_each():
     kept = [line.rsplit("\r")[-1] for line in plain(shown).replace("\r\n", "\n").split("\n")]
     [embedding] = [line for line in kept if "✓ embedding" in line]
     assert "10 pictures, 1 failed" in embedding
-    assert any(re.search(r"✓ training: 0\.\d s", line) for line in kept)
+    assert any(re.search(r"✓ training: 1\.\d s", line) for line in kept)
+    assert "publishing" in shown
+    assert "✓ publishing" not in plain(shown)
     assert "Flat: chosen" in kept
     assert shown.rindex(SHOW_CURSOR) > shown.rindex("\x1b[?25l")
 
@@ -165,11 +169,14 @@ def test_a_log_has_a_line_at_the_start_now_and_then_and_at_the_end():
     assert re.fullmatch(r"lookalike: embedding: 10 pictures, 1 failed, done in 0\.\d s", lines[-1])
 
 
-def test_a_quick_step_has_one_line_in_a_log():
+def test_a_quick_step_has_one_line_in_a_log_and_none_where_nothing_was_counted():
     log = io.StringIO()
-    with ProgressLines(log, PlainLines()).step("training"):
+    progress = ProgressLines(log, PlainLines())
+    with progress.step("embedding", 3, "pictures") as step:
+        step.advance(3)
+    with progress.step("publishing"):
         pass
-    assert log.getvalue() == "lookalike: training: done in 0.0 s\n"
+    assert log.getvalue() == "lookalike: embedding: 3 pictures, done in 0.0 s\n"
 
 
 def test_a_step_that_was_stopped_is_not_called_done():
