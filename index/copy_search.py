@@ -66,12 +66,13 @@ def find_duplicate_groups(
         index_folder: gives an index of the first data set; None where all vectors fit into memory.
     """
     pictures, sides = compared.pictures, compared.sides
-    order = keeping_order(pictures, settings.keep, preferred=compared.preferred)
-    distinct = DistinctPictures.of(pictures, order, sides)
-    leaders = distinct.leaders
+    with work.progress.step("finding distinct pictures"):
+        order = keeping_order(pictures, settings.keep, preferred=compared.preferred)
+        distinct = DistinctPictures.of(pictures, order, sides)
+        leaders = distinct.leaders
+        ids = _picture_ids(pictures, leaders)
     own_sides = None if sides is None else sides[leaders]
     vectors = ComparedVectors(compared.datasets, compared.rows[leaders], own_sides)
-    ids = _picture_ids(pictures, leaders)
 
     distribution = None
     if len(vectors):
@@ -143,7 +144,8 @@ def _join(
     else:
         work.progress.tell("the vectors do not fit into --max-memory: pairs are found by an index")
         join = IndexJoin(vectors, index_folder(), least, settings.neighbors)
-    seconds = _span(join.estimate_s())
+    with work.progress.step("measuring how fast this machine is"):
+        seconds = _span(join.estimate_s())
     work.progress.tell(
         f"{len(vectors):,} distinct pictures, {vectors.pairs:,} pairs to compare: about {seconds}"
     )

@@ -114,11 +114,12 @@ class FindDuplicates(ProgressFlags):
             settle_embeddings(output)
             dataset = EmbeddingDataset.open(output, stored_name(self.variant))
             check_policy(self.keep, dataset.pictures(parts=()).drop(["part", "row"]).column_names)
-            if self.against is None:
-                compared = compare_within(dataset, self.between, self.prefer)
-            else:
-                other = self._other(output, dataset.space.variant)
-                compared = compare_across(other, dataset, self.prefer)
+            with progress.step("reading pictures' facts"):
+                if self.against is None:
+                    compared = compare_within(dataset, self.between, self.prefer)
+                else:
+                    other = self._other(output, dataset.space.variant)
+                    compared = compare_across(other, dataset, self.prefer)
             kind = DUPLICATES if compared.sides is None else LEAKS
             parent, variant = output.folder(kind), dataset.space.variant
             manifest = self._standing(parent, compared, settings)
