@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
+from index.keep_policy import BEST
 from index.manifest import Manifest
 from index.stored_file import Record, StoredFile
 from index.vector_space import VectorSpace
+
+PRECISION: Final = 0.99
 
 
 class CopySettings(Record):
@@ -24,12 +27,12 @@ class CopySettings(Record):
         remove_transitive: whether copies of copies are proposed for removal too.
     """
 
-    precision: float | None
-    threshold: float | None
-    looks: int
-    least_score: float
-    neighbors: int
-    keep: str
+    precision: float | None = PRECISION
+    threshold: float | None = None
+    looks: int = 3
+    least_score: float = 0.55
+    neighbors: int = 8
+    keep: str = BEST
     prefer: tuple[str, ...] = ()
     remove_transitive: bool = False
 

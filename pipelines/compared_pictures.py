@@ -17,7 +17,7 @@ from index.errors import UsageError
 
 
 def compare_within(
-    dataset: EmbeddingDataset, between: Sequence[str], prefer: Sequence[str]
+    dataset: EmbeddingDataset, between: Sequence[str] = (), prefer: Sequence[str] = ()
 ) -> ComparedPictures:
     """The pictures of one data set; with two patterns, those of the one with those of the other.
 

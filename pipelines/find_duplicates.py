@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from index.duplicates_manifest import CopySettings, DuplicatesManifest
+from index.duplicates_manifest import PRECISION, CopySettings, DuplicatesManifest
 from index.duplicates_report import copy_facts, copy_figures
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import ArtifactError, UsageError
@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from index.copy_task import ComparedPictures
     from index.progress import Progress
 
-PRECISION: Final = 0.99
 WORK: Final = "work"  # of workers, below what is not published yet
 FLOAT_BYTES: Final = 4
-# How many pairs of a picture are looked at, from which cosine on, among how many that are kept.
-USUAL: Final = (3, 0.55, 8)
-THOROUGH: Final = (10, 0.4, 24)
+THOROUGH: Final = {"looks": 10, "least_score": 0.4, "neighbors": 24}
 
 
 @dataclass(frozen=True)
@@ -157,18 +154,18 @@ class FindDuplicates(ProgressFlags):
             raise UsageError("--between is about this output alone, --against another; choose one")
         if self.threshold is not None and self.precision is not None:
             raise UsageError("--precision chooses a threshold, and --threshold is one; choose one")
-        looks, least_score, neighbors = THOROUGH if self.thorough else USUAL
-        precision = PRECISION if self.precision is None else self.precision
-        return CopySettings(
-            precision=None if self.threshold is not None else precision,
+        usual = CopySettings(
+            precision=None if self.threshold is not None else self.precision or PRECISION,
             threshold=self.threshold,
-            looks=0 if self.by_score else looks,
-            least_score=min(least_score, self.threshold or 1),
-            neighbors=neighbors,
             keep=self.keep,
             prefer=self.prefer,
             remove_transitive=self.remove_transitive,
         )
+        settings = usual.model_copy(update=THOROUGH if self.thorough else {})
+        changes: dict[str, Any] = {"least_score": min(settings.least_score, self.threshold or 1)}
+        if self.by_score:
+            changes["looks"] = 0
+        return settings.model_copy(update=changes)
 
     def _search(
         self,

@@ -8,7 +8,6 @@ lookalike modules export mobilenet_v2_100_224 --to modules.tar.gz
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,15 +24,17 @@ from pipelines.module_tables import (
     mirrored_facts,
     shown_size,
 )
+from pipelines.progress_flags import ProgressFlags
 from pipelines.text_table import text_table
 
 if TYPE_CHECKING:
+    from index.progress import Progress
     from transforms.module_store import ModuleStore
     from transforms.variants import Variant
 
 
 @dataclass(frozen=True)
-class ManageModules:
+class ManageModules(ProgressFlags):
     """See, fetch, check and carry the modules that compute the vectors.
 
     list [NAMES]             what this machine holds, and where
@@ -64,7 +65,6 @@ class ManageModules:
         default=None,
         metavar="DIR",
     )
-    json: bool = flag("for machines: JSON on standard output", default=False)
 
     def run(self) -> JobReport:
         """Do what `action` says."""
@@ -91,10 +91,10 @@ class ManageModules:
             held = held_modules(store)
         names = {one.variant.name for one in held}
         others = [variant for variant in asked if variant.name not in names]
-        if self.json:
-            absent = [{"name": one.name, "handle": one.handle, "held": False} for one in others]
-            print(json.dumps([*map(held_facts, held), *absent], indent=2))
-            return JobReport()
+        absent = [{"name": one.name, "handle": one.handle, "held": False} for one in others]
+        report = JobReport(figures={"modules": [*map(held_facts, held), *absent]})
+        if self.json or self.quiet:
+            return report
         if held:
             print("\n".join(text_table([HELD_HEADING, *map(held_row, held)])))
         for one in held:
@@ -108,7 +108,7 @@ class ManageModules:
                 f"{len(others)} more in the catalogue (`lookalike variants`) are not held; "
                 "`lookalike modules pull NAME --to DIR` fetches"
             )
-        return JobReport()
+        return report
 
     def _pull(self) -> JobReport:
         if not self.names:
@@ -141,18 +141,14 @@ class ManageModules:
         from transforms.mirror_archive import ARCHIVED_AS, pack_modules
 
         checksums = pack_modules([require_held(store, one) for one in variants], target, store)
-        if self.json:
-            print(
-                json.dumps([mirrored_facts(one, "packed") for one in checksums.modules], indent=2)
-            )
-            return JobReport()
         return JobReport(
             {
                 "modules": f"{len(checksums.modules):,} in {target}, "
                 f"{shown_size(target.stat().st_size)}",
                 "there": f"unpack it, then `lookalike modules check {ARCHIVED_AS}` and "
                 f"--modules {ARCHIVED_AS}",
-            }
+            },
+            figures={"modules": [mirrored_facts(one, "packed") for one in checksums.modules]},
         )
 
     def _bring(
@@ -163,28 +159,33 @@ class ManageModules:
 
         mirror = ModuleMirror(target)
         facts: list[dict[str, Any]] = []
-        failed = 0
-        for variant in variants:
-            try:
-                brought = bring(variant, mirror, store, fetch=fetch)
-            except LookalikeError as error:
-                if len(variants) == 1:
-                    raise
-                failed += 1
-                facts.append({"name": variant.name, "how": "failed", "error": str(error)})
-                print(f"lookalike: {error}", file=sys.stderr, flush=True)
-                continue
-            facts.append(mirrored_facts(brought.module, brought.how))
-            said = f"{variant.name}: {brought.how}, {shown_size(brought.module.size)}"
-            print(f"{said}, from {brought.module.source}", file=sys.stderr, flush=True)
-        code = FAILED if failed else DONE
-        if self.json:
-            print(json.dumps(facts, indent=2))
-            return JobReport(exit_code=code)
-        report = {"modules": f"{len(variants) - failed:,} of {len(variants):,} in {target}"}
-        if not failed:
+        troubles: list[str] = []
+        with self.show_progress() as progress:
+            for variant in variants:
+                try:
+                    with progress.step(variant.name, None, "bytes") as step:
+                        brought = bring(variant, mirror, store, fetch=fetch, advance=step.advance)
+                except LookalikeError as error:
+                    if len(variants) == 1:
+                        raise
+                    troubles.append(str(error))
+                    facts.append({"name": variant.name, "how": "failed", "error": str(error)})
+                    continue
+                facts.append(mirrored_facts(brought.module, brought.how))
+                said = f"{variant.name}: {brought.how}, {shown_size(brought.module.size)}"
+                progress.tell(f"{said}, from {brought.module.source}")
+        self._tell_troubles(troubles)
+        count = len(variants) - len(troubles)
+        report = {"modules": f"{count:,} of {len(variants):,} in {target}"}
+        if not troubles:
             report["use"] = f"--modules {target}"
-        return JobReport(report, code)
+        return JobReport(report, FAILED if troubles else DONE, {"modules": facts})
+
+    def _tell_troubles(self, troubles: Sequence[str]) -> None:
+        """What went wrong, for people; machines find it in the result."""
+        if not self.json:
+            for trouble in troubles:
+                print(f"lookalike: {trouble}", file=sys.stderr, flush=True)
 
     def _check(self) -> JobReport:
         folders = [Path(name).expanduser() for name in self.names]
@@ -194,14 +195,13 @@ class ManageModules:
             raise UsageError(
                 "modules check needs a folder: modules check DIR, --modules or LOOKALIKE_MODULES"
             )
-        results = [_check_mirror(folder) for folder in folders]
-        wrong = any(not result["verified"] or result["findings"] for result in results)
-        if self.json:
-            print(json.dumps(results, indent=2))
-        else:
-            for result in results:
+        with self.show_progress() as progress:
+            results = [_check_mirror(folder, progress) for folder in folders]
+        wrong = [one for one in results if not one["verified"] or one["findings"]]
+        if not self.json:
+            for result in wrong if self.quiet else results:
                 print("\n".join(check_lines(result)))
-        return JobReport(exit_code=FAILED if wrong else DONE)
+        return JobReport(exit_code=FAILED if wrong else DONE, figures={"mirrors": results})
 
     def _store(self) -> ModuleStore:
         from transforms.module_store import ModuleStore
@@ -226,7 +226,7 @@ class ManageModules:
         return (*known.values(), *(parse_variants(",".join(rest)) if rest else ()))
 
 
-def _check_mirror(folder: Path) -> dict[str, Any]:
+def _check_mirror(folder: Path, progress: Progress) -> dict[str, Any]:
     from transforms.held_modules import held_modules
     from transforms.module_mirror import ModuleMirror
     from transforms.module_store import ModuleStore
@@ -239,12 +239,14 @@ def _check_mirror(folder: Path) -> dict[str, Any]:
         held = held_modules(ModuleStore(str(folder)))
         names = [one.variant.name for one in held if one.found == "mirror"]
         return {"mirror": str(folder), "verified": False, "modules": names, "findings": []}
-    findings = mirror.check(checksums)
+    size = sum(module.size for module in checksums.modules)
+    with progress.step(f"checking {folder}", size, "bytes") as step:
+        findings = mirror.check(checksums, advance=step.advance)
     return {
         "mirror": str(folder),
         "verified": True,
         "modules": [module.variant for module in checksums.modules],
         "files": sum(len(module.files) for module in checksums.modules),
-        "bytes": sum(module.size for module in checksums.modules),
+        "bytes": size,
         "findings": [{"file": one.file, "trouble": one.trouble} for one in findings],
     }

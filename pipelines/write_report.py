@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 from index.errors import ArtifactError, LookalikeError, OutputMissing
 from index.output_folder import REPORT, OutputFolder
 from pipelines.job import DONE, FAILED, JobReport, flag
+from pipelines.progress_flags import ProgressFlags
 
 if TYPE_CHECKING:
     from index.html_report import Section
     from index.manifest import EmbeddingsManifest
+    from index.progress import Progress
     from pipelines.variant_part import VariantPart
 
 MAP_SIDE: Final = 128  # pixels of a thumbnail on the map: 1,500 of them take about 5 MB
@@ -27,7 +29,7 @@ MAP_QUALITY: Final = 50
 
 
 @dataclass(frozen=True)
-class WriteReport:
+class WriteReport(ProgressFlags):
     """Write one self-contained page about an output. It reads everything, and changes nothing else.
 
     Where an artefact is damaged, the page says so in its place, and the exit code is 1.
@@ -60,7 +62,8 @@ class WriteReport:
         parts = self._parts(output, manifest, os.path.dirname(page))
         start_beam()  # its filesystems read pictures
         damage: list[str] = []
-        of_variants = self._variant_sections(parts)
+        with self.show_progress() as progress:
+            of_variants = self._variant_sections(parts, progress)
         records = [part.dataset.record for part in parts]
         of_run = [
             _failures(output, manifest, damage),
@@ -77,7 +80,8 @@ class WriteReport:
             figures=_figures(manifest, parts),
         )
         _write(page, html)
-        for told in dict.fromkeys(damage):
+        damage = list(dict.fromkeys(damage))
+        for told in () if self.json else damage:
             print(f"lookalike report: {told}", file=sys.stderr)
         facts = {
             "variants": ", ".join(record.space.variant for record in records),
@@ -85,7 +89,14 @@ class WriteReport:
             "page": f"{os.path.getsize(page) / (1 << 20):.1f} MB",
             "report": page,
         }
-        return JobReport(facts, FAILED if damage else DONE)
+        figures = {
+            "variants": [record.space.variant for record in records],
+            "pictures": manifest.pictures,
+            "bytes": os.path.getsize(page),
+            "report": page,
+            "damage": damage,
+        }
+        return JobReport(facts, FAILED if damage else DONE, figures)
 
     def _parts(
         self, output: OutputFolder, manifest: EmbeddingsManifest, folder: str
@@ -98,7 +109,7 @@ class WriteReport:
         names = list(manifest.variants) if asked is None else [asked]
         return [VariantPart(output, EmbeddingDataset.open(output, name), folder) for name in names]
 
-    def _variant_sections(self, parts: list[VariantPart]) -> list[Section]:
+    def _variant_sections(self, parts: list[VariantPart], progress: Progress) -> list[Section]:
         """The sections of all variants; the map is laid out while the rest is read."""
         from index.map_layout import lay_out, umap_process
         from pipelines.load_thumbnails import load_thumbnails
@@ -106,13 +117,18 @@ class WriteReport:
         most = max((len(part.dataset) for part in parts), default=0)
         with ThreadPoolExecutor(1) as aside, umap_process(self.map, most) as umap:
             layouts = aside.submit(lay_out, umap, [part.read_sample() for part in parts])
-            for part in parts:
-                part.read_rest()
-            cards = load_thumbnails(uri for part in parts for uri in part.card_uris())
-            dots = load_thumbnails(
-                (uri for part in parts for uri in part.sample.uris), MAP_SIDE, MAP_QUALITY
-            )
-            for part, layout in zip(parts, layouts.result(), strict=True):
+            with progress.step("reading", len(parts), "variants") as step:
+                for part in parts:
+                    part.read_rest()
+                    step.advance()
+            with progress.step("making thumbnails"):
+                cards = load_thumbnails(uri for part in parts for uri in part.card_uris())
+                dots = load_thumbnails(
+                    (uri for part in parts for uri in part.sample.uris), MAP_SIDE, MAP_QUALITY
+                )
+            with progress.step("laying out the map"):
+                laid_out = layouts.result()
+            for part, layout in zip(parts, laid_out, strict=True):
                 # A picture that several maps show is on the page once.
                 own = {uri: dots.pop(uri) for uri in part.sample.uris if uri in dots}
                 part.place(layout, own)

@@ -36,10 +36,11 @@ def modules(*arguments) -> int:
 
 
 def told(capsys, *arguments, code=0):
-    """The JSON of a command that ends with `code`."""
+    """What a command that ends with `code` tells machines of its modules, or of mirrors."""
     capsys.readouterr()
     assert modules(*arguments, "--json") == code
-    return json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
+    return result["mirrors" if arguments[0] == "check" else "modules"]
 
 
 def test_the_list_shows_what_is_held_and_counts_the_rest(held, capsys):
@@ -118,8 +119,8 @@ def test_one_module_that_fails_does_not_keep_the_others_from_being_pulled(held, 
 
 def test_without_a_network_one_error_names_the_handle_and_the_cure(capsys):
     assert modules("pull", V2, "--to", "mirror") == 1
-    shown = capsys.readouterr().err
-    assert shown.count("\n") == 1
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert shown.startswith("lookalike: module ")
     for word in (f"https://tfhub.dev/google/imagenet/{V2}/", "no network here", "modules export"):
         assert word in shown
 

@@ -214,7 +214,11 @@ def test_a_closed_standard_error_stops_no_job(tmp_path, closed):
 
 
 def test_every_job_that_takes_long_has_both_flags():
-    instant = {"search", "variants"}  # whose --json prints what they give
+    instant = {
+        "search",
+        "variants",
+        "serve",
+    }  # two whose --json prints what they give; one for ever
     for name in JOBS:
         assert issubclass(_job_class(name), ProgressFlags) == (name not in instant), name
 
