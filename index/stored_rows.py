@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from index.errors import InvalidInput
+
+TAIL: Final = (
+    8  # hexadecimal digits of a hash that are compared first: as many as a number has bytes
+)
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,10 @@ class StoredRows:
 
     def with_content(self, content_hash: str) -> NDArray[np.int64]:
         """The ids of the pictures whose bytes have this sha256: int64 [pictures]."""
-        rows = np.flatnonzero(self._content_tails == _tails(pa.array([content_hash])))
-        hashes = self.table.column("content_hash").take(pa.array(rows)).to_pylist()
-        same = [row for row, found in zip(rows, hashes, strict=True) if found == content_hash]
+        tail = np.frombuffer(content_hash[-TAIL:].encode(), np.uint64)
+        rows = np.flatnonzero(self._content_tails == tail)
+        hashes = self.table.column("content_hash")
+        same = [row for row in rows.tolist() if hashes[row].as_py() == content_hash]
         return self.ids[np.array(same, np.int64)]
 
     @cached_property
@@ -99,9 +105,8 @@ class StoredRows:
         return pq.ParquetFile(pa.BufferReader(self.file)).read(columns)
 
 
-def _tails(hashes: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
-    """The last eight of some hexadecimal digits, as numbers that tell them apart: uint64 [hashes]."""
-    tails = pc.cast(pc.utf8_slice_codeunits(hashes, -8), pa.binary(8))
-    chunks = tails.chunks if isinstance(tails, pa.ChunkedArray) else [tails]
+def _tails(hashes: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """The last digits of each of some hashes, as a number that tells them apart: uint64 [hashes]."""
+    chunks = pc.cast(pc.utf8_slice_codeunits(hashes, -TAIL), pa.binary(TAIL)).chunks
     found = [np.frombuffer(one.buffers()[1], np.uint64)[one.offset :][: len(one)] for one in chunks]
     return np.concatenate([np.empty(0, np.uint64), *found])
