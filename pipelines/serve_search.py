@@ -73,10 +73,11 @@ class ServeSearch:
         try:
             import uvicorn
 
-            from pipelines.service.application import search_service
+            from pipelines.service.application import build_application
             from pipelines.service.guard import Guard
             from pipelines.service.metrics import ServiceMetrics
             from pipelines.service.picture_files import PictureFiles
+            from pipelines.service.search_service import SearchService
             from pipelines.service.searcher import Searcher
         except ImportError as error:
             raise LookalikeError(
@@ -103,12 +104,11 @@ class ServeSearch:
         if not served.variants:
             _tell(f"{output.root} holds no index yet; it is served as soon as it is built")
         metrics = ServiceMetrics()
-        service = search_service(
-            served, Searcher(metrics, threads), PictureFiles(read_bytes, threads), metrics
-        )
+        files = PictureFiles(read_bytes, threads)
+        service = SearchService(served, Searcher(metrics, threads), files, metrics)
         server = uvicorn.Server(
             uvicorn.Config(
-                Guard(service, metrics, self.max_upload, token),
+                Guard(build_application(service), metrics, self.max_upload, token),
                 access_log=False,
                 log_level="critical",
                 server_header=False,

@@ -11,10 +11,11 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from index.output_folder import OutputFolder
-from pipelines.service.application import search_service
+from pipelines.service.application import build_application
 from pipelines.service.guard import Guard
 from pipelines.service.metrics import ServiceMetrics
 from pipelines.service.picture_files import PictureFiles
+from pipelines.service.search_service import SearchService
 from pipelines.service.searcher import Searcher
 from pipelines.service.served_output import ServedOutput
 from transforms.image_embedder import ImageEmbedder
@@ -32,8 +33,8 @@ def client_of(
     served = ServedOutput(OutputFolder.at(out), embedder)
     served.refresh()
     metrics = ServiceMetrics()
-    service = search_service(served, Searcher(metrics, 2), PictureFiles(read, 2), metrics)
-    guard = Guard(service, metrics, max_body, token)
+    service = SearchService(served, Searcher(metrics, 2), PictureFiles(read, 2), metrics)
+    guard = Guard(build_application(service), metrics, max_body, token)
     with TestClient(guard, base_url=LOOPBACK) as client:
         client.served = served
         yield client

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import sys
 import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.service.metrics import ServiceMetrics
 from pipelines.service.page_files import PAGE_FILES
+from pipelines.service.refusals import JsonAnswer, Refused, error_answer
 
 TOKEN_COOKIE: Final = "lookalike_token"
 OPEN_PATHS: Final = frozenset({*PAGE_FILES, "/healthz"})  # hold no data
@@ -34,35 +33,6 @@ HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-
-
-class BodyRefused(Exception):
-    """A request's body that is not read to its end."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
-class JsonAnswer(Response):
-    """JSON in ASCII, so that no text can break it."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """The bytes of the body."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-def error_answer(status: int, code: str, message: str) -> JsonAnswer:
-    """An error as the service says it."""
-    answer = JsonAnswer({"error": {"code": code, "message": message}}, status)
-    if status == 401:
-        answer.headers["www-authenticate"] = "Bearer"
-    if status == 503:
-        answer.headers["retry-after"] = "1"
-    return answer
 
 
 @dataclass(frozen=True)
@@ -108,7 +78,7 @@ class Guard:
             else:
                 await body.drain()
                 await refused(scope, receive, answer)
-        except BodyRefused as refusal:
+        except Refused as refusal:
             await error_answer(refusal.status, refusal.code, str(refusal))(scope, receive, answer)
         except Exception:  # the service has answered with an error; its log says which
             traceback.print_exc(file=sys.stderr)
@@ -159,7 +129,7 @@ class BoundedBody:
         message = await self._next()
         if self._seen > self._most:
             await self.drain()
-            raise BodyRefused(*_too_large(self._most))
+            raise Refused(*_too_large(self._most))
         return message
 
     async def drain(self) -> None:
@@ -175,7 +145,7 @@ class BoundedBody:
                 message = await self._receive()
         except TimeoutError:
             self._ended = True
-            raise BodyRefused(
+            raise Refused(
                 408, "too_slow", f"the request took more than {BODY_TIMEOUT_S:g} s to arrive"
             ) from None
         self._seen += len(message.get("body", b""))

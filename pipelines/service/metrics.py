@@ -18,7 +18,7 @@ class ServiceMetrics:
         batches: how many requests were worked on at once, by the work.
         remembered: vectors that were not computed again.
         pictures: in the index of each variant.
-        opened: how often an index was opened, by variant.
+        opened: how often a variant was opened, as its index or its groups were made anew.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class ServiceMetrics:
             registry=self.registry,
         )
         self.opened = Counter(
-            "lookalike_index_opened",
-            "Times an index was opened",
+            "lookalike_variant_opened",
+            "Times a variant was opened, as its index or its groups were made anew",
             ["variant"],
             registry=self.registry,
         )

@@ -87,20 +87,22 @@ class Searcher:
         return Query(content, vector, variant.index.find_content(content))
 
     async def search(
-        self, variant: ServedVariant, query: Query, k: int, filter: str | None
+        self, variant: ServedVariant, query: Query, k: int, among: Mask | None
     ) -> Found:
-        """The neighbors of a query.
+        """The neighbors of a query among some rows, or all.
+
+        Raises:
+            TooBusy: too many requests wait.
+        """
+        return await self._search.result((variant, k, id(among)), _Asked(query, among))
+
+    async def matching(self, variant: ServedVariant, filter: str | None) -> Mask | None:
+        """The rows of a variant that a filter is true of; None for all.
 
         Raises:
             UsageError: the filter is no condition, or takes too long.
             TooBusy: too many requests wait.
         """
-        among = await self.matching(variant, filter)
-        key = (variant, k, filter if among is not None else None)
-        return await self._search.result(key, _Asked(query, among))
-
-    async def matching(self, variant: ServedVariant, filter: str | None) -> Mask | None:
-        """The rows of a variant that a filter is true of; None for all."""
         if filter is None or not filter.strip():
             return None
         known = variant.matched_before(filter)
@@ -120,7 +122,7 @@ class Searcher:
 
     def _search_batch(self, key: Hashable, asked: Sequence[_Asked]) -> Sequence[Found]:
         self._metrics.batches.labels("search").observe(len(asked))
-        variant, k, _ = cast(tuple[ServedVariant, int, str | None], key)
+        variant, k, _ = cast(tuple[ServedVariant, int, int], key)
         return variant.search([one.query for one in asked], k, asked[0].among)
 
     def _filter_batch(self, key: Hashable, filters: Sequence[str]) -> Sequence[Mask]:

@@ -10,8 +10,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
-from pipelines.service.guard import BodyRefused
 from pipelines.service.questions import Question, Wanted, complaint
+from pipelines.service.refusals import Refused
 
 IMAGE: Final = "image"
 FORM: Final = "multipart/form-data"
@@ -53,7 +53,7 @@ async def read_question(request: Request) -> Question | Upload:
     """What a request asks for.
 
     Raises:
-        BodyRefused: it is neither form nor JSON, or not as it must be.
+        Refused: it is neither form nor JSON, or not as it must be.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -62,8 +62,8 @@ async def read_question(request: Request) -> Question | Upload:
         if media_type == JSON:
             return Question.model_validate_json(await _read_json(request))
     except ValidationError as error:
-        raise BodyRefused(422, "bad_request", complaint(error)) from error
-    raise BodyRefused(
+        raise Refused(422, "bad_request", complaint(error)) from error
+    raise Refused(
         415, "unsupported_media_type", f"the body must be {FORM} with a file {IMAGE!r}, or {JSON}"
     )
 
@@ -72,17 +72,17 @@ async def _read_form(request: Request) -> Upload:
     try:
         form = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES)
     except HTTPException as error:
-        raise BodyRefused(400, "bad_request", f"the form cannot be read: {error.detail}") from error
+        raise Refused(400, "bad_request", f"the form cannot be read: {error.detail}") from error
     except (MultiPartException, ValueError, LookupError) as error:
-        raise BodyRefused(400, "bad_request", f"the form cannot be read: {error}") from error
+        raise Refused(400, "bad_request", f"the form cannot be read: {error}") from error
     try:
         image = form.get(IMAGE)
         if not isinstance(image, UploadFile):
-            raise BodyRefused(422, "bad_request", f"the form has no file {IMAGE!r}")
+            raise Refused(422, "bad_request", f"the form has no file {IMAGE!r}")
         names = [name for name, _ in form.multi_items()]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise BodyRefused(422, "bad_request", f"the form has {twice[:100]!r} twice")
+            raise Refused(422, "bad_request", f"the form has {twice[:100]!r} twice")
         fields = {name: value for name, value in form.items() if name != IMAGE and value != ""}
         return Upload.model_validate({**fields, IMAGE: await image.read()})
     finally:
@@ -95,7 +95,5 @@ async def _read_json(request: Request) -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > MOST_JSON:
-            raise BodyRefused(
-                413, "too_large", f"JSON of more than {MOST_JSON:,} bytes is not read"
-            )
+            raise Refused(413, "too_large", f"JSON of more than {MOST_JSON:,} bytes is not read")
     return b"".join(pieces)

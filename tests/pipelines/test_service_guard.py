@@ -67,7 +67,7 @@ def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch):
             await body.receive()
 
     monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.35)
-    with pytest.raises(guard.BodyRefused, match="to arrive") as refusal:
+    with pytest.raises(guard.Refused, match="to arrive") as refusal:
         asyncio.run(read_all())
     assert refusal.value.status == 408
 
