@@ -98,7 +98,7 @@ class ServeSearch:
         require_output(output)
         names = {stored_name(text) or text: text for text in self.variant}
         threads = self.threads or usable_cores()
-        served = ServedOutput(output, partial(self._embedder, names, threads), tuple(names))
+        served = ServedOutput(output, partial(self._embedder, names), tuple(names))
         for line in served.refresh():
             _tell(line)
         if not served.variants:
@@ -123,7 +123,7 @@ class ServeSearch:
         server.run(sockets=[listener])
         return JobReport()
 
-    def _embedder(self, names: dict[str, str], threads: int, space: VectorSpace) -> ImageEmbedder:
+    def _embedder(self, names: dict[str, str], space: VectorSpace) -> ImageEmbedder:
         """What embeds queries for an index, as the user named it, or as it was embedded."""
         from transforms.image_embedder import ImageEmbedder
 
