@@ -145,7 +145,8 @@ def test_a_disk_that_takes_no_more_is_one_line_and_the_run_can_be_carried_on(
         text=True,
     )
     assert stopped.returncode == 1
-    [line] = [line for line in stopped.stderr.splitlines() if line.startswith("lookalike:")]
+    line = stopped.stderr.splitlines()[-1]
+    assert line.startswith("lookalike: ")
     assert "cannot be written: File too large; nothing was published" in line
     assert not list(out.rglob("*.tmp"))
     assert embed(photos, out, *FLAGS, variants=f"v={tiny_tf2}") == 0

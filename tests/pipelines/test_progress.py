@@ -24,9 +24,11 @@ from pipelines.standard_error import LastingStream
 from pipelines.step_count import StepCount
 
 SHOW_CURSOR = "\x1b[?25h"
+# A job in the background of a shell ignores interrupts; so would what it starts.
 WORK = """
-import sys, time
+import signal, sys, time
 from pipelines.progress_flags import ProgressFlags
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with ProgressFlags().show_progress() as progress:
         progress.tell("ready")
