@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from index.errors import UsageError, first_line
+from index.filter_condition import check_condition
 
 # An expression sees the rows, and nothing else: no file, no network, no setting, no Python variable.
 _SEALED: Final = {
@@ -28,7 +29,8 @@ def matching_rows(
 
     Args:
         rows: a column an expression can name.
-        expression: as after WHERE, such as "width >= 1000 and uri like '%/cats/%'".
+        expression: as after WHERE, such as "width >= 1000 and uri like '%/cats/%'"; of comparisons,
+            logic, arithmetic, and the plain functions of strings and times.
         timeout_s: after which it is given up.
 
     Raises:
@@ -40,6 +42,7 @@ def matching_rows(
     """
     numbered = rows.append_column("row number", pa.array(np.arange(rows.num_rows)))
     with duckdb.connect(config=dict(_SEALED)) as connection:
+        check_condition(connection, expression)
         connection.execute("SET lock_configuration = true")
         connection.register("rows", numbered)
         timer = threading.Timer(timeout_s, connection.interrupt)

@@ -29,6 +29,10 @@ def check_vectors(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]
         raise InvalidInput(f"vectors have shape {array.shape}; they must be [n, {dim}]")
     if len(array) == 0:
         raise InvalidInput("there are no vectors; at least one is needed")
-    if not np.isfinite(array).all():
-        raise InvalidInput("vectors hold NaN or infinity; every number must be finite")
-    return np.ascontiguousarray(array, np.float32)
+    with np.errstate(over="ignore"):
+        narrow = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(narrow).all():
+        raise InvalidInput(
+            "vectors hold NaN, infinity, or more than float32 holds; every number must be finite"
+        )
+    return narrow

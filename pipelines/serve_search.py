@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "LOOKALIKE_TOKEN"
 STOP_TIMEOUT_S: Final = 30
 BACKLOG: Final = 512
+MOST_CONNECTIONS: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ServeSearch:
 
     def run(self) -> JobReport:
         """Open what there is, listen, and serve until stopped."""
-        token = self.token or os.environ.get(TOKEN_VARIABLE) or None
+        token = (self.token or os.environ.get(TOKEN_VARIABLE) or "").strip() or None
         listener = self._listen(token)
         with listener:
             return self._serve(listener, token)
@@ -76,6 +77,7 @@ class ServeSearch:
             from pipelines.service.application import build_application
             from pipelines.service.guard import Guard
             from pipelines.service.metrics import ServiceMetrics
+            from pipelines.service.patient_protocol import PatientProtocol
             from pipelines.service.picture_files import PictureFiles
             from pipelines.service.search_service import SearchService
             from pipelines.service.searcher import Searcher
@@ -93,10 +95,11 @@ class ServeSearch:
         from transforms.work_threads import usable_cores
 
         start_beam()  # its filesystems read pictures
+        _allow_open_files(2 * MOST_CONNECTIONS)
         faiss.omp_set_num_threads(1)  # requests come side by side
         output = OutputFolder.at(self.output)
-        require_output(output)
         names = {stored_name(text) or text: text for text in self.variant}
+        require_output(output, names)
         threads = self.threads or usable_cores()
         served = ServedOutput(output, partial(self._embedder, names), tuple(names))
         for line in served.refresh():
@@ -114,6 +117,8 @@ class ServeSearch:
                 server_header=False,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
                 timeout_keep_alive=STOP_TIMEOUT_S,
+                limit_concurrency=MOST_CONNECTIONS,
+                http=PatientProtocol,
             )
         )
         # uvicorn answers what it was asked, then raises the signal again: to us that is no failure.
@@ -166,6 +171,16 @@ def _is_loopback(address: str) -> bool:
     import ipaddress
 
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _allow_open_files(count: int) -> None:
+    """Have this process open so many files, where the system lets it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _url(listener: socket.socket) -> str:

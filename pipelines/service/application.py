@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 
 from index.manifest import installed_versions
 from pipelines.service.questions import ErrorAnswer
@@ -36,7 +37,8 @@ def build_application(service: SearchService) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # its page is loaded from the internet
         redoc_url=None,
-        responses={"4XX": {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}},
+        responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="where a token is set"))],
     )
     add_refusals(app)
     for router in (search_routes, picture_routes, state_routes):

@@ -70,17 +70,21 @@ class Batcher(Generic[Item, Result]):
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            key, items = batch[0][0], [item for _, item, _ in batch]
-            results: Sequence[Result | Exception]
-            try:
-                results = self._work(key, items)
-            except Exception as error:  # whoever asked is told
-                results = [error] * len(batch)
+            results = self._results(batch[0][0], [item for _, item, _ in batch])
             futures = [future for _, _, future in batch]
             try:
                 futures[0].get_loop().call_soon_threadsafe(_settle, futures, results)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
+
+    def _results(self, key: Hashable, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        """The result of each; what fails a batch is worked on alone, so that it fails nobody else."""
+        try:
+            return self._work(key, items)
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            return [self._results(key, [item])[0] for item in items]
 
     def _next_batch(self) -> list[tuple[Hashable, Item, asyncio.Future[Result]]]:
         """The first that waits and others of its key, in their order; nothing once it is closed."""

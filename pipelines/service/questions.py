@@ -44,7 +44,7 @@ class Question(Wanted):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"id": 12, "k": 10},
+                {"id": 0, "k": 10},
                 {"uri": "/photos/cat.jpg", "k": 5, "filter": "width >= 800"},
             ]
         },
@@ -75,6 +75,7 @@ class Picture(BaseModel):
     height: int
     format: str
     bytes: int = Field(description="of its file")
+    version: str = Field(description="of its content; with it, a thumbnail may be kept for ever")
 
 
 class Neighbor(Picture):

@@ -8,8 +8,10 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from index.errors import InvalidInput
 from pipelines.service.batcher import TooBusy
 from pipelines.service.picture_files import PictureGone
 from pipelines.service.questions import complaint
@@ -44,6 +46,8 @@ def error_answer(status: int, code: str, message: str) -> JsonAnswer:
         answer.headers["www-authenticate"] = "Bearer"
     if status == 503:
         answer.headers["retry-after"] = "1"
+    if status in (408, 413):  # what is left of the request is not waited for
+        answer.headers["connection"] = "close"
     return answer
 
 
@@ -59,6 +63,10 @@ def add_refusals(app: FastAPI) -> None:
         message = f"the picture cannot be used: {error} ({error.reason})"
         return error_answer(400, "unreadable_picture", message)
 
+    @app.exception_handler(InvalidInput)
+    async def bad_input(request: Request, error: InvalidInput) -> Response:
+        return error_answer(400, "bad_request", str(error))
+
     @app.exception_handler(PictureGone)
     async def gone(request: Request, error: PictureGone) -> Response:
         return error_answer(404, "picture_gone", str(error))
@@ -70,6 +78,10 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return error_answer(422, "bad_request", complaint(list(error.errors())))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone_away(request: Request, error: ClientDisconnect) -> Response:
+        return error_answer(400, "bad_request", "the request broke off")
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

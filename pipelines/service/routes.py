@@ -23,7 +23,8 @@ from pipelines.service.refusals import JsonAnswer
 from pipelines.service.search_service import SearchService, picture_facts
 from pipelines.service.uploads import SEARCH_BODY, read_question
 
-THUMBNAIL_AGE_S: Final = 24 * 3600
+KEPT: Final = "private, max-age=31536000, immutable"
+ASKED_AGAIN: Final = "private, no-cache"
 JPEG: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg": {}}}}
 Offset = Annotated[int, Query(ge=0, le=2**62)]
 
@@ -79,18 +80,22 @@ def picture_routes(service: SearchService) -> APIRouter:
         id: Id,
         variant: VariantName = None,
         side: Annotated[int, Query(ge=16, le=1600, description="pixels of the longer side")] = 256,
+        version: Annotated[
+            str | None,
+            Query(max_length=64, description="the picture's; then it may be kept for ever"),
+        ] = None,
     ) -> Response:
         """A picture of the set, made small."""
         chosen = service.variant(variant)
-        uri = picture_facts(chosen, id)["uri"]
-        version = chosen.content_hash(id)
+        facts = picture_facts(chosen, id)
+        # Ids are those of one index: another one may give them to other pictures.
         headers = {
-            "etag": f'"{version[:32]}-{side}"',
-            "cache-control": f"private, max-age={THUMBNAIL_AGE_S}",
+            "etag": f'"{facts["version"]}-{side}"',
+            "cache-control": KEPT if version == facts["version"] else ASKED_AGAIN,
         }
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
-        jpeg = await service.files.thumbnail(uri, version, side)
+        jpeg = await service.files.thumbnail(facts["uri"], facts["version"], side)
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     @router.get("/groups", response_model=Groups)
@@ -118,6 +123,7 @@ def state_routes(service: SearchService) -> APIRouter:
         """What is served, and what of it is not, and why."""
         return JsonAnswer(service.described())
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz")
     async def healthz() -> Response:
         """Whether the service answers; says nothing of what it holds."""
@@ -137,6 +143,7 @@ def page_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     def add(path: str, data: bytes, media_type: str) -> None:
+        @router.head(path)
         @router.get(path)
         async def file() -> Response:
             return Response(data, media_type=media_type, headers={"cache-control": "no-cache"})

@@ -76,7 +76,7 @@ class SearchService:
         else:
             id = question.id
             if question.uri is not None:
-                id = variant.ids_of([question.uri])[0]
+                id = variant.named([question.uri])[question.uri]["id"]
             if id is None:
                 message = f"{question.uri!r} is not a picture of {variant.name}"
                 raise Refused(404, "no_such_picture", message)
@@ -119,13 +119,13 @@ class SearchService:
         variant = self.variant(name)
         found = variant.groups[kind]
         some = [] if found is None else found.some(offset, limit)
-        ids = iter(variant.ids_of([member["uri"] for group in some for member in group]))
+        named = variant.named([member["uri"] for group in some for member in group])
         return {
             "variant": variant.name,
             "searched": found is not None,
             "facts": {} if found is None else dict(found.facts),
             "count": 0 if found is None else len(found),
-            "groups": [[{"id": next(ids), **member} for member in group] for group in some],
+            "groups": [[{**named[member["uri"]], **member} for member in group] for group in some],
         }
 
     def described(self) -> Answered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -54,7 +54,10 @@ class ServedOutput:
         """Open what is new or was replaced; what stands goes on until then. Says what it did."""
         told = []
         variants, problems = dict(self.variants), dict(self.problems)
-        for name in self._names():
+        names = self._names()
+        for name in problems.keys() - names:
+            del problems[name]
+        for name in names:
             stamp = self._stamp(name)
             if stamp == self._stamps.get(name) or stamp[0] is None:
                 continue  # an index that is gone is served until another one stands
@@ -69,15 +72,14 @@ class ServedOutput:
             if troubles:
                 problems[name] = "; ".join(troubles)
                 told.append(f"{name}: {problems[name]}")
-        if told:
+        if told or problems != self.problems:
             self.variants, self.problems = MappingProxyType(variants), MappingProxyType(problems)
         return told
 
     def _names(self) -> list[str]:
         if self.only:
             return list(self.only)
-        names = self.output.folder(INDEX).names()
-        return [unquote(name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)]
+        return sorted(_variants_in(self.output, INDEX))
 
     def _stamp(self, name: str) -> Stamp:
         part = variant_partition(name)
@@ -118,13 +120,26 @@ class ServedOutput:
         return dataset.record.digest != index.manifest.embeddings
 
 
-def require_output(output: OutputFolder) -> None:
-    """Raise OutputMissing where a folder is no output at all."""
+def require_output(output: OutputFolder, variants: Iterable[str] = ()) -> None:
+    """Raise OutputMissing where a folder is no output at all, or has nothing of some variants."""
     if not (output.exists(INDEX) or output.exists(EMBEDDINGS)):
         raise OutputMissing(
             f"{output.root} holds neither embeddings nor an index; make them with: lookalike embed "
             f"PICTURES --variants NAME --output {output.root}, then lookalike index {output.root}"
         )
+
+    known = _variants_in(output, INDEX) | _variants_in(output, EMBEDDINGS)
+    for name in variants:
+        if name not in known:
+            raise OutputMissing(
+                f"{output.root} holds neither index nor embeddings of variant {name!r}; it holds "
+                f"{', '.join(sorted(known))}"
+            )
+
+
+def _variants_in(output: OutputFolder, kind: str) -> set[str]:
+    names = output.folder(kind).names()
+    return {unquote(name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)} - {""}
 
 
 def _stamp_of(path: str) -> tuple[int, int, int] | None:

@@ -22,6 +22,7 @@ from transforms.image_embedder import ImageEmbedder
 
 FILTER_TIMEOUT_S: Final = 5.0
 REMEMBERED_FILTER_BYTES: Final = 64 << 20
+VERSION_DIGITS: Final = 16
 PICTURE_COLUMNS: Final = ("id", "uri", "width", "height", "format", "bytes")
 
 Mask = NDArray[np.bool_]
@@ -73,20 +74,12 @@ class ServedVariant:
         found: list[dict[str, Any]] = self._facts.take(pa.array(rows)).to_pylist()
         return found
 
-    def content_hash(self, id: int) -> str:
-        """The sha256 that a picture's file had when it was embedded."""
-        row = int(self.index.stored_rows.rows_of(np.array([id], np.int64))[0])
-        found: str = self.index.rows.column("content_hash")[row].as_py()
-        return found
-
-    def ids_of(self, uris: Sequence[str]) -> list[int | None]:
-        """The ids of the pictures at some URIs; None where the index does not hold one."""
-        asked = pa.array(uris, pa.string())
-        stored = self._facts.column("uri")
-        rows = pc.indices_nonzero(pc.is_in(stored, value_set=asked))
-        found = zip(stored.take(rows).to_pylist(), self.index.ids[rows.to_numpy()], strict=True)
-        ids = {uri: int(id) for uri, id in found}
-        return [ids.get(uri) for uri in uris]
+    def named(self, uris: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """`id` and `version` of the pictures at some URIs; None where the index does not hold one."""
+        stored = self._facts.select(["uri", "id", "version"])
+        found = stored.filter(pc.is_in(stored.column("uri"), pa.array(uris, pa.string())))
+        unknown: dict[str, dict[str, Any]] = {uri: {"id": None, "version": None} for uri in uris}
+        return unknown | {one.pop("uri"): one for one in found.to_pylist()}
 
     def stored_query(self, id: int) -> Query:
         """A picture of the set as a query."""
@@ -113,4 +106,7 @@ class ServedVariant:
 
     @cached_property
     def _facts(self) -> pa.Table:
-        return self.index.rows.select(PICTURE_COLUMNS).combine_chunks()
+        """PICTURE_COLUMNS, and `version`: the beginning of the content's sha256."""
+        rows = self.index.rows
+        version = pc.utf8_slice_codeunits(rows.column("content_hash"), 0, VERSION_DIGITS)
+        return rows.select(PICTURE_COLUMNS).append_column("version", version).combine_chunks()

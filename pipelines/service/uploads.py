@@ -31,12 +31,16 @@ _FORM_SCHEMA["properties"] = {
 SEARCH_BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
-        FORM: {"schema": _FORM_SCHEMA},
+        FORM: {
+            "schema": _FORM_SCHEMA,
+            "examples": {"a picture": {"value": {"image": "(the bytes of cat.jpg)", "k": 5}}},
+        },
         JSON: {
             "schema": Question.model_json_schema(),
             "examples": {
-                "by id": {"value": {"id": 12, "k": 10}},
+                "by id": {"value": {"id": 0, "k": 10}},
                 "by URI": {"value": {"uri": "/photos/cat.jpg", "k": 5, "filter": "width >= 800"}},
+                "by vector": {"value": {"vector": [0.25, 0.0, 1.5], "min_score": 0.5}},
             },
         },
     },

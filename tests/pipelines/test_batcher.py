@@ -74,6 +74,17 @@ def test_work_that_fails_fails_those_who_asked_and_nobody_else():
     batcher.close()
 
 
+def test_what_fails_a_batch_fails_nobody_else():
+    def work(items):
+        return [10 // one for one in items]
+
+    batcher, gate, _ = gated(work)
+    first, bad, good = asyncio.run(asked(batcher, gate, [("a", 1), ("a", 0), ("a", 5)]))
+    assert (first, good) == (10, 2)
+    assert isinstance(bad, ZeroDivisionError)
+    batcher.close()
+
+
 def test_more_than_may_wait_is_turned_away():
     batcher, gate, _ = gated(lambda items: items, waiting=2)
     results = asyncio.run(asked(batcher, gate, [("a", number) for number in range(5)]))

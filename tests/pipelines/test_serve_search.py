@@ -109,3 +109,8 @@ def test_a_port_that_is_none_is_refused(searchable, port):
 def test_a_folder_that_is_no_output_is_not_served(tmp_path, capsys):
     assert main(["serve", str(tmp_path), "--port", "0"]) == 1
     assert "holds neither embeddings nor an index" in capsys.readouterr().err
+
+
+def test_a_variant_that_is_not_there_is_told_with_those_that_are(searchable, capsys):
+    assert main(["serve", str(searchable), "--variant", "w", "--port", "0"]) == 1
+    assert "of variant 'w'; it holds v" in capsys.readouterr().err

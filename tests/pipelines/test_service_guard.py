@@ -1,11 +1,14 @@
 import asyncio
 import itertools
 import random
+import socket
 from urllib.parse import quote
 
 import pytest
+import uvicorn
 
-from pipelines.service import guard
+from pipelines.service import guard, patient_protocol
+from pipelines.service.patient_protocol import PatientProtocol
 from tests.conftest import encoded, scene
 from tests.mutations import mutated
 from tests.service import client_of
@@ -186,7 +189,29 @@ def test_what_the_service_did_not_foresee_is_an_error_of_its_own(searchable, mon
 
 def test_routes_are_counted_by_their_pattern_and_not_by_what_is_asked(client):
     client.get("/neighbors/3")
-    client.get("/made/up/path")
+    client.get("/invented/path")
     told = client.get("/metrics").text
     assert 'route="/neighbors/{id}",status="200"' in told
-    assert "made" not in told
+    assert "invented" not in told
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", b"GET / HTTP/1.1\r\nhost: a\r\nx: "])
+def test_a_connection_whose_headers_never_end_is_closed(monkeypatch, sent):
+    async def app(scope, receive, send):
+        raise AssertionError("there was no request")
+
+    async def hold() -> bytes:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(app, http=PatientProtocol, lifespan="off", log_level="critical")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        server.should_exit = True
+        await serving
+        return answer
+
+    monkeypatch.setattr(patient_protocol, "HEADERS_TIMEOUT_S", 0.2)
+    assert asyncio.run(hold()) == b""
