@@ -23,6 +23,7 @@ def main(output: str, variant: str | None = None) -> None:
     search = find_duplicate_groups(compared, CopySettings(), OwnCores(comparer, cores))
 
     uris = compared.pictures["uri"].to_pylist()
+    print(f"{len(search.groups)} groups of copies among {len(uris)} pictures")
     for group in search.groups:
         print(f"keep {uris[group.keep]}")
         for one in group.duplicates:

@@ -59,6 +59,8 @@ def find_duplicate_groups(
 ) -> CopySearch:
     """Find the pairs that are alike, look at them, and group what are copies.
 
+    Runs as it is: examples/find_copies.py.
+
     Args:
         compared: the pictures.
         settings: how to look.

@@ -175,7 +175,8 @@ class EmbeddingBatch:
 class EmbeddingDataset:
     """The embeddings of one variant in a finished output, every part checked as it is read.
 
-    `len(dataset)` is the number of pictures; `dataset.space` says what the vectors mean.
+    `len(dataset)` is the number of pictures; `dataset.space` says what the vectors mean; an
+    example that runs is examples/read_embeddings.py.
     """
 
     folder: OutputFolder

@@ -61,7 +61,8 @@ class Neighbors:
 class VectorIndex:
     """A nearest-neighbor index and the rows its ids stand for, mapped from the disk.
 
-    Any number of threads may search one index at a time: a search changes nothing in it.
+    Any number of threads may search one index at a time: a search changes nothing in it. Runs as it is:
+    examples/search_pictures.py.
 
     Attributes:
         folder: where it is.

@@ -26,6 +26,7 @@ class ImageEmbedder:
     """Turns pictures into the vectors that the pipeline would have stored for them.
 
     `embedder.space` says what the vectors mean; `VectorIndex.open(path, query_space=...)` checks it.
+    Runs as it is: examples/search_pictures.py.
     """
 
     engine: Engine
