@@ -21,6 +21,10 @@ class Step(Protocol):
         """
         ...
 
+    def expect(self, total: int | None) -> None:
+        """How many there are to do, where that is known, or known better, only after the begin."""
+        ...
+
 
 class Progress(Protocol):
     """Who shows how far work is."""
@@ -44,6 +48,9 @@ class Progress(Protocol):
 
 class _Unshown:
     def advance(self, done: int = 1, *, failed: int = 0) -> None:
+        pass
+
+    def expect(self, total: int | None) -> None:
         pass
 
     def step(

@@ -39,6 +39,10 @@ class StepCount:
             self.done += done
             self.failed += failed
 
+    def expect(self, total: int | None) -> None:
+        """How many there are to do, once that is known."""
+        self.total = total
+
     def end(self) -> None:
         """Stop the clock."""
         self.seconds = self.elapsed_s
