@@ -52,6 +52,15 @@ def portable_files(folder: Path) -> list[Path]:
     return _sorted(folder, {*module_files(folder), *beside, *extra})
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be written into a list; on a disk it may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_complete(variant: Variant, folder: Path, found: str) -> ModuleFormat:
     """The format of the module in `folder`.
 
@@ -83,6 +92,11 @@ def check_complete(variant: Variant, folder: Path, found: str) -> ModuleFormat:
             f"{label}: {folder}/variables holds no variables.index; the module is incomplete: "
             "remove the folder and fetch it again"
         )
+    for file in portable_files(folder):
+        if not is_utf8(name := file.relative_to(folder).as_posix()):
+            raise ModuleUnavailable(
+                f"{label}: {folder} holds a file whose name is not UTF-8, {name!r}; rename or remove it"
+            )
     return "hub" if (folder / "tfhub_module.pb").is_file() else "saved_model_2"
 
 
