@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from index.errors import ArtifactDamaged, UsageError
 from index.manifest import sealed, unsealed
 from index.output_folder import OutputFolder
+from index.progress import UNSHOWN, Advance
 from index.stored_file import Record, StoredFile
-from transforms.http_download import Advance, no_advance
 from transforms.module_files import file_sha256, module_files
 from transforms.module_store import mirror_layouts, places_in_mirror
 from transforms.variants import VARIANTS, ModuleFormat, Variant
@@ -96,18 +96,24 @@ class ModuleMirror:
         folder = OutputFolder.at(self.root)
         if not folder.exists(CHECKSUMS):
             return None
+        cure = (
+            f"remove {folder.path(CHECKSUMS)}, and `lookalike modules pull NAMES --to {self.root}` "
+            "lists what stands there now"
+        )
         try:
             checksums = Checksums.model_validate_json(unsealed(folder, CHECKSUMS))
         except ValidationError as error:
             raise ArtifactDamaged(
                 f"{folder.path(CHECKSUMS)} is not one that this version reads: "
-                f"{error.errors()[0]['msg']}"
+                f"{error.errors()[0]['msg']}; {cure}"
             ) from error
+        except ArtifactDamaged as error:
+            raise ArtifactDamaged(f"{error}; {cure}") from error
         for module in checksums.modules:
             for name in (module.path, *(file.name for file in module.files)):
                 if name.startswith("/") or ".." in name.split("/"):
                     raise ArtifactDamaged(
-                        f"{folder.path(CHECKSUMS)} names {name!r}, outside its folder"
+                        f"{folder.path(CHECKSUMS)} names {name!r}, outside its folder; {cure}"
                     )
         return checksums
 
@@ -122,7 +128,7 @@ class ModuleMirror:
         own = self.root / variant.name
         return own if own.is_dir() else None
 
-    def check(self, checksums: Checksums, *, advance: Advance = no_advance) -> list[Finding]:
+    def check(self, checksums: Checksums, *, advance: Advance = UNSHOWN.advance) -> list[Finding]:
         """What is missing, changed or not listed, sorted by file; every listed file is read.
 
         Hidden files count only where they would decide a module's vectors.
@@ -140,7 +146,9 @@ class ModuleMirror:
         found |= {Finding(name, "not listed") for name in names - listed}
         return sorted(found, key=lambda one: one.file)
 
-    def check_module(self, module: MirroredModule, advance: Advance = no_advance) -> list[Finding]:
+    def check_module(
+        self, module: MirroredModule, advance: Advance = UNSHOWN.advance
+    ) -> list[Finding]:
         """What is missing or changed of one module."""
         found = []
         for file in module.files:
@@ -157,8 +165,15 @@ def mirror_path(variant: Variant) -> str:
     """Where in a mirror a variant's module is put: by its version, so that no other is meant.
 
     Raises:
-        UsageError: a module of one's own would be taken for one of the catalogue.
+        UsageError: a module of one's own would be taken for one of the catalogue, or for what the
+            mirror keeps for itself.
     """
+    first, *others = variant.name.split("/")
+    if first.lower() == CHECKSUMS or any(part.startswith(".") for part in (first, *others)):
+        raise UsageError(
+            f"{variant.name!r} is a name that a mirror keeps for itself: {CHECKSUMS}, and what begins "
+            "with a dot; give your module another name"
+        )
     if variant.name in VARIANTS:
         version = f"/{variant.version}"
         return next(name for name in mirror_layouts(variant) if name.endswith(version))
