@@ -140,7 +140,12 @@ class ManageModules(ProgressFlags):
         from transforms.held_modules import require_held
         from transforms.mirror_archive import ARCHIVED_AS, pack_modules
 
-        checksums = pack_modules([require_held(store, one) for one in variants], target, store)
+        with (
+            self.show_progress() as progress,
+            progress.step(f"packing {target.name}", None, "bytes") as step,
+        ):
+            held = [require_held(store, one) for one in variants]
+            checksums = pack_modules(held, target, store, step=step)
         return JobReport(
             {
                 "modules": f"{len(checksums.modules):,} in {target}, "
@@ -164,7 +169,7 @@ class ManageModules(ProgressFlags):
             for variant in variants:
                 try:
                     with progress.step(variant.name, None, "bytes") as step:
-                        brought = bring(variant, mirror, store, fetch=fetch, advance=step.advance)
+                        brought = bring(variant, mirror, store, fetch=fetch, step=step)
                 except LookalikeError as error:
                     if len(variants) == 1:
                         raise

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import requests
 import urllib3
-from pydantic import BaseModel, ConfigDict, ValidationError
 from urllib3.exceptions import InvalidHeader, ProtocolError
 from urllib3.util.retry import Retry
 
-Advance = Callable[[int], None]  # so many more bytes are there; fewer, where one starts again
+from index.progress import UNSHOWN, Step
+from transforms.file_version import (
+    Version,
+    continues,
+    note_of,
+    note_version,
+    noted_version,
+    size_of,
+    version_said,
+)
 
 BLOCK: Final = 64 << 10
 PASSING: Final = (408, 425, 429)  # and 500 and above: the same request may be answered later
@@ -38,28 +46,8 @@ class Patience:
     silence_s: float = 30.0
 
 
-class Version(BaseModel):
-    """Which file a partial one is part of.
-
-    Attributes:
-        url: it was asked for at.
-        validator: its strong ETag, or the time it was changed; None where the server says neither.
-        size: of the whole file, in bytes; None where the server does not say it before the end.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str
-    validator: str | None
-    size: int | None
-
-
-def no_advance(bytes: int) -> None:
-    """For whoever does not watch."""
-
-
 def download(
-    url: str, part: Path, *, advance: Advance = no_advance, patience: Patience | None = None
+    url: str, part: Path, *, step: Step = UNSHOWN, patience: Patience | None = None
 ) -> None:
     """Fetch a URL into the file `part`, carrying on with what an earlier call left there.
 
@@ -69,20 +57,27 @@ def download(
     Args:
         url: http or https.
         part: the file; when this returns, it is whole.
-        advance: told of every block, and first of what is there already.
+        step: counts the bytes that are there, and learns how many there are to be.
         patience: how long to go on.
 
     Raises:
-        OSError: it could not be fetched or written; what is there is kept for the next call.
+        OSError: it could not be fetched, or not written, which has an errno; what is there is kept for
+            the next call, as `can_continue` says.
     """
     with requests.Session() as session:
-        _Download(session, url, part, advance, patience or Patience()).run()
+        _Download(session, url, part, step, patience or Patience()).run()
+
+
+def can_continue(url: str, part: Path) -> bool:
+    """Whether `download` would carry on with what is there."""
+    held, version = size_of(part), noted_version(url, part)
+    return bool(held and version and (version.validator or version.size == held))
 
 
 def forget(part: Path) -> None:
     """Remove a file that `download` made, and what it noted of it."""
     part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
+    note_of(part).unlink(missing_ok=True)
 
 
 class _Broken(Exception):
@@ -98,13 +93,13 @@ class _Download:
     session: requests.Session
     url: str
     part: Path
-    advance: Advance
+    step: Step
     patience: Patience
     reached: bool = field(default=False, init=False)  # whether the server has ever answered
 
     def run(self) -> None:
         most = self._held()
-        self.advance(most)
+        self.step.advance(most)
         fruitless = 0
         while True:
             try:
@@ -120,18 +115,20 @@ class _Download:
                 time.sleep(min(trouble.wait_s or wait_s, self.patience.longest_wait_s))
 
     def _attempt(self) -> None:
-        held, version = self._held(), self._version()
-        if version is not None and version.size == held:
-            return
+        held, version = self._held(), noted_version(self.url, self.part)
+        if version is not None:
+            self.step.expect(version.size)
+            if version.size == held:
+                return
         headers = {"Accept-Encoding": "identity", "User-Agent": "lookalike"}
         if held and version and version.validator:
             headers |= {"Range": f"bytes={held}-", "If-Range": version.validator}
         with contextlib.closing(self._ask(headers)) as answer:
             self.reached = True
-            if answer.status_code == 206 and version and _continues(answer, held, version):
+            if answer.status_code == 206 and version and continues(answer, held, version):
                 self._receive(answer, version)
             elif answer.status_code == 200:
-                self._start_again(version := _version_of(answer, self.url))
+                self._start_again(version := version_said(answer, self.url))
                 self._receive(answer, version)
             elif answer.status_code in (206, 416):
                 self._start_again(None)
@@ -151,67 +148,42 @@ class _Download:
                 raise _Broken(f"{self.url}: {_reason(error)}") from error
             # No network, no such host, no trust in its certificate.
             raise OSError(f"{self.url} cannot be reached: {_reason(error)}") from error
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            # requests does not look into every name that it is redirected to.
+            raise OSError(f"{self.url} leads to what is no URL: {error}") from error
 
     def _receive(self, answer: requests.Response, version: Version) -> None:
         try:
-            with self.part.open("ab") as file:
-                for block in answer.raw.stream(BLOCK, decode_content=False):
-                    file.write(block)
-                    self.advance(len(block))
+            # Written as it arrives: a slow download that is killed keeps what it has.
+            with self.part.open("ab", buffering=0) as file:
+                while block := answer.raw.read1(BLOCK, decode_content=False):
+                    _write_all(file, block)
+                    self.step.advance(len(block))
         except urllib3.exceptions.HTTPError as error:
             raise _Broken(f"{answer.url} broke off: {error}") from error
         held = self._held()
         if version.size is None:
-            self._write_note(version.model_copy(update={"size": held}))
+            note_version(version.model_copy(update={"size": held}), self.part)
+            self.step.expect(held)
         elif held != version.size:
             raise _Broken(f"{answer.url} broke off after {held:,} of {version.size:,} bytes")
 
     def _held(self) -> int:
-        return self.part.stat().st_size if self.part.is_file() else 0
-
-    def _version(self) -> Version | None:
-        """Of what is there; None where that is not known, or the file is longer than it can be."""
-        try:
-            version = Version.model_validate_json(_note(self.part).read_bytes())
-        except (OSError, ValidationError):
-            return None
-        fits = version.size is None or self._held() <= version.size
-        return version if fits and version.url == self.url else None
+        return size_of(self.part)
 
     def _start_again(self, version: Version | None) -> None:
         """Drop what is there, before it could be taken for a part of another version."""
-        self.advance(-self._held())
+        self.step.advance(-self._held())
         forget(self.part)
+        self.step.expect(version.size if version else None)
         if version is not None:
-            self._write_note(version)
-
-    def _write_note(self, version: Version) -> None:
-        scratch = self.part.with_name(f".{self.part.name}.json")
-        scratch.write_text(version.model_dump_json())
-        scratch.replace(_note(self.part))
+            note_version(version, self.part)
 
 
-def _note(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _version_of(answer: requests.Response, url: str) -> Version:
-    tag = answer.headers.get("ETag", "")
-    strong = tag if tag.startswith('"') else None  # a weak one does not promise the same bytes
-    said = answer.headers.get("Content-Length", "")
-    return Version(
-        url=url,
-        validator=strong or answer.headers.get("Last-Modified"),
-        size=int(said) if said.isdecimal() else None,
-    )
-
-
-def _continues(answer: requests.Response, held: int, version: Version) -> bool:
-    """Whether a partial answer begins where the file ends, and is of a file of its size."""
-    unit, _, where = answer.headers.get("Content-Range", "").partition(" ")
-    span, _, size = where.partition("/")
-    fits = version.size is None or size in ("*", str(version.size))
-    return unit == "bytes" and span.partition("-")[0] == str(held) and fits
+def _write_all(file: io.FileIO, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:  # a disk that is nearly full takes a part
+        rest = rest[file.write(rest) :]
 
 
 def _said(answer: requests.Response) -> str:
@@ -221,7 +193,7 @@ def _said(answer: requests.Response) -> str:
 def _asked_wait_s(answer: requests.Response) -> float | None:
     try:
         return Retry().parse_retry_after(answer.headers["Retry-After"])
-    except (KeyError, InvalidHeader):
+    except (KeyError, InvalidHeader, ValueError, OverflowError):  # or a date no calendar has
         return None
 
 

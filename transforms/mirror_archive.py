@@ -9,6 +9,7 @@ from typing import Final
 
 from index.errors import ArtifactError, OutputExists, first_line
 from index.manifest import sealed
+from index.progress import UNSHOWN, Step
 from transforms.mirror_records import module_record, origin_of
 from transforms.module_archive import Packed, pack
 from transforms.module_files import portable_files
@@ -18,8 +19,16 @@ from transforms.module_store import ModuleFolder, ModuleStore
 ARCHIVED_AS: Final = "modules"  # the folder that the archive unpacks to
 
 
-def pack_modules(modules: Iterable[ModuleFolder], archive: Path, store: ModuleStore) -> Checksums:
+def pack_modules(
+    modules: Iterable[ModuleFolder], archive: Path, store: ModuleStore, *, step: Step = UNSHOWN
+) -> Checksums:
     """Pack modules that this machine holds into one archive: the same modules, the same bytes.
+
+    Args:
+        modules: what to pack.
+        archive: to make; compressed unless it is called .tar.
+        store: that holds them.
+        step: counts the bytes that are packed, and learns how many there are.
 
     Raises:
         OutputExists: the archive is there.
@@ -44,8 +53,9 @@ def pack_modules(modules: Iterable[ModuleFolder], archive: Path, store: ModuleSt
     files += [
         Packed(f"{ARCHIVED_AS}/{name}", contents[name], when[name]) for name in sorted(contents)
     ]
+    step.expect(sum(module.size for module in checksums.modules))
     try:
-        pack(files, archive)
+        pack(files, archive, advance=step.advance)
     except OSError as error:
         raise ArtifactError(f"{archive} cannot be written: {first_line(error)}") from error
     return checksums

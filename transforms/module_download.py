@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from index.errors import ModuleUnavailable, first_line
+from index.errors import ModuleUnavailable, UsageError, first_line
 from index.output_folder import OutputFolder
 from index.output_lock import only_writer
-from transforms.http_download import Advance, Patience, download, forget, no_advance
+from index.progress import UNSHOWN, Step
+from transforms.http_download import Patience, can_continue, download, forget
 from transforms.module_archive import SUFFIXES, unpack, unwrapped
 from transforms.module_files import check_complete
 from transforms.variants import HUB, Variant
@@ -39,8 +40,14 @@ def archive_url(handle: str) -> str:
     'https://tfhub.dev/google/m/1?tf-hub-format=compressed'
     >>> archive_url("https://host/m.tar.gz")
     'https://host/m.tar.gz'
+
+    Raises:
+        UsageError: the handle is no URL.
     """
-    parts = urlsplit(hub_url(handle))
+    try:
+        parts = urlsplit(hub_url(handle))
+    except ValueError as error:
+        raise UsageError(f"module {handle!r} is no URL ({error}); correct the handle") from error
     if parts.path.endswith(SUFFIXES):
         return urlunsplit(parts)
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), COMPRESSED])))
@@ -56,8 +63,9 @@ def fetch_module(
     target: Path,
     room: Path,
     *,
-    advance: Advance = no_advance,
+    step: Step = UNSHOWN,
     patience: Patience | None = None,
+    without_network: str = "",
 ) -> None:
     """Fetch a variant's module, and rename it to `target` once it is whole.
 
@@ -67,11 +75,13 @@ def fetch_module(
         variant: of a handle that is http, https, or bare.
         target: the folder to make.
         room: a folder for the unfinished, on the same disk; one a handle.
-        advance: told of the bytes of the archive, as `http_download.Advance` is.
+        step: counts the bytes of the archive, and learns how many there are.
         patience: how long to go on.
+        without_network: what else to do, for whoever has none.
 
     Raises:
         ModuleUnavailable: it could not be fetched, or is no module; names the handle.
+        UsageError: its handle is no URL.
         OutputBusy: another run is fetching it into the same place.
     """
     url = archive_url(variant.handle)
@@ -80,14 +90,25 @@ def fetch_module(
         if target.is_dir():  # whoever was writing before us has brought it
             return
         try:
-            download(url, part, advance=advance, patience=patience)
+            download(url, part, step=step, patience=patience)
         except OSError as error:
-            raise ModuleUnavailable(
-                f"module {variant.handle!r} of variant {variant.name!r} could not be fetched "
-                f"({first_line(error)})"
-            ) from error
+            raise _unfetched(variant, part, url, error, without_network) from error
         _unpack_into(variant, part, target)
         forget(part)
+
+
+def _unfetched(
+    variant: Variant, part: Path, url: str, error: OSError, without_network: str
+) -> ModuleUnavailable:
+    module = f"module {variant.handle!r} of variant {variant.name!r}"
+    carries_on = "the same command carries on from what has arrived"
+    kept = f"; {carries_on}" if can_continue(url, part) else ""
+    if error.errno is None:  # of the network
+        cure = f"; without a network, {without_network}" if without_network else ""
+        return ModuleUnavailable(f"{module} could not be fetched ({first_line(error)}){kept}{cure}")
+    return ModuleUnavailable(
+        f"{module} cannot be kept in {part.parent} ({first_line(error)}); make room there{kept}"
+    )
 
 
 def _unpack_into(variant: Variant, part: Path, target: Path) -> None:
@@ -101,7 +122,8 @@ def _unpack_into(variant: Variant, part: Path, target: Path) -> None:
         forget(part)  # the next attempt is to fetch it again
         raise ModuleUnavailable(
             f"module {variant.handle!r}: what {archive_url(variant.handle)} sent is no archive of a "
-            f"module ({first_line(error)}); correct the handle, or fetch it again"
+            f"module, or a damaged one ({first_line(error)}); it is not kept: correct the handle, or "
+            "run the same command again to fetch it anew"
         ) from error
     except OSError as error:
         raise ModuleUnavailable(

@@ -18,8 +18,9 @@ from index.errors import (
 )
 from index.output_folder import OutputFolder
 from index.output_lock import only_writer
+from index.progress import UNSHOWN, Step
 from transforms.held_modules import not_held
-from transforms.http_download import Advance, Patience, no_advance
+from transforms.http_download import Patience
 from transforms.local_files import is_local
 from transforms.mirror_records import Origin, module_record, origin_of, standing_record
 from transforms.module_download import (
@@ -63,7 +64,7 @@ def bring(
     store: ModuleStore,
     *,
     fetch: bool,
-    advance: Advance = no_advance,
+    step: Step = UNSHOWN,
     patience: Patience | None = None,
 ) -> Brought:
     """Have a mirror hold a variant's module whole, with its checksums.
@@ -73,7 +74,7 @@ def bring(
         mirror: made where it is not there.
         store: where to look for the module before it is fetched.
         fetch: whether to go to the network for it.
-        advance: told of the bytes that are fetched.
+        step: counts the bytes that are fetched, or else copied, and learns how many there are.
         patience: with the network.
 
     Raises:
@@ -111,11 +112,20 @@ def bring(
             if source is None:
                 how = "fetched"
                 if is_published_as_archive(variant.handle):
-                    _fetch(variant, fetched, room, advance=advance, patience=patience)
+                    fetch_module(
+                        variant,
+                        fetched,
+                        room,
+                        step=step,
+                        patience=patience,
+                        without_network="bring the module from a machine that holds it: "
+                        "`lookalike modules export`",
+                    )
+                    step = UNSHOWN  # what is fetched has been counted
                     source = store.checked(variant, fetched, "network")
                 else:
                     source = store.locate(variant)
-            module = _put(source, mirror.root, path, origin_of(source, store))
+            module = _put(source, mirror.root, path, origin_of(source, store), step)
         finally:
             shutil.rmtree(fetched, ignore_errors=True)
             with contextlib.suppress(OSError):
@@ -161,33 +171,18 @@ def _held_elsewhere(
     return None
 
 
-def _fetch(
-    variant: Variant,
-    target: Path,
-    room: Path,
-    *,
-    advance: Advance,
-    patience: Patience | None,
-) -> None:
-    try:
-        fetch_module(variant, target, room, advance=advance, patience=patience)
-    except ModuleUnavailable as error:
-        raise ModuleUnavailable(
-            f"{error}; the same command carries on from what has arrived. Without a network, bring the "
-            "module from a machine that holds it: `lookalike modules export`"
-        ) from error
-
-
-def _put(source: ModuleFolder, root: Path, path: str, origin: Origin) -> MirroredModule:
+def _put(source: ModuleFolder, root: Path, path: str, origin: Origin, step: Step) -> MirroredModule:
     """Copy a module into a mirror; it appears whole, and in place of a damaged one file by file."""
     folder, target = Path(source.path), root / path
     scratch = root / PARTIAL / f"{hub_key(source.variant.handle)}.copy"
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         names = [file.relative_to(folder) for file in portable_files(folder)]
+        step.expect(sum((folder / name).stat().st_size for name in names))
         for name in names:
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(folder / name, scratch / name)
+            step.advance((scratch / name).stat().st_size)
         module = module_record(source, scratch, [scratch / name for name in names], path, origin)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)

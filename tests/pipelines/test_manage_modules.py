@@ -117,6 +117,33 @@ def test_one_module_that_fails_does_not_keep_the_others_from_being_pulled(held, 
     assert [row["how"] for row in rows] == ["failed", "there"]
 
 
+def test_what_is_copied_and_what_is_packed_shows_its_whole_size(held, capsys):
+    for to in ("mirror", "m.tar"):
+        assert modules("export", V2, "--to", to, "--json") == 0
+        lines = map(json.loads, capsys.readouterr().err.splitlines())
+        [end] = [line for line in lines if line["event"] == "end"]
+        assert end["done"] == end["total"] > 1000, to
+        assert end["unit"] == "bytes"
+
+
+@pytest.mark.parametrize("handle", ["http://[::bad/x", "http://[::bad/x.tar.gz"])
+@pytest.mark.parametrize("action", ["pull", "export", "list"])
+def test_a_handle_that_is_no_url_is_one_error(action, handle, capsys):
+    to = [] if action == "list" else ["--to", "mirror"]
+    code = modules(action, f"mine={handle}", *to, "--json")
+    shown = capsys.readouterr()
+    assert code == (0 if action == "list" else json.loads(shown.out)["exit_code"])
+    assert "Traceback" not in shown.err
+    if action == "pull":
+        assert json.loads(shown.out)["error"]["type"] == "UsageError"
+
+
+def test_a_name_that_a_mirror_needs_is_refused(tiny_tf2, capsys):
+    for to in ("mirror", "m.tar"):
+        assert modules("export", f"modules.json={tiny_tf2}", "--to", to) == 2
+        assert "keeps for itself" in capsys.readouterr().err
+
+
 def test_without_a_network_one_error_names_the_handle_and_the_cure(capsys):
     assert modules("pull", V2, "--to", "mirror") == 1
     shown = capsys.readouterr().err.splitlines()[-1]

@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pytest
 
+from pipelines.step_count import StepCount
 from tests.flaky_server import (
     FlakyServer,
     Request,
@@ -31,10 +32,11 @@ def part(tmp_path):
 
 
 def fetch(server, part) -> int:
-    """Download; the sum of what was told to `advance`."""
-    told: list[int] = []
-    download(server.url, part, advance=told.append, patience=QUICK)
-    return sum(told)
+    """Download; what was counted, which is all that there was said to be."""
+    step = StepCount("fetching", unit="bytes")
+    download(server.url, part, step=step, patience=QUICK)
+    assert step.done == step.total
+    return step.done
 
 
 def test_a_file_arrives_whole_and_its_bytes_are_told(server, part):
@@ -121,6 +123,43 @@ def test_a_part_of_something_else_is_not_joined(server, part, span):
     assert part.read_bytes() == DATA
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"tag": '"one"'}, {"tag": '"two"'}),
+        ({"tag": '"one"'}, {"tag": 'W/"two"'}),
+        ({"tag": "", "modified": "Sat"}, {"modified": "Sun"}),
+        ({"tag": 'W/"one"', "modified": "Sat"}, {"tag": 'W/"two"'}),
+        ({"tag": '"one"', "modified": "Sat"}, {"tag": "", "modified": "Sun"}),
+    ],
+)
+def test_two_versions_are_not_joined_by_a_server_that_ignores_if_range(server, part, before, after):
+    def rest_of_another(request: Request) -> None:
+        server.data = DATA[::-1]
+        for name, value in after.items():
+            setattr(server, name, value)
+        request.begin(206, 200_000, Content_Range="bytes 100000-299999/300000")
+        request.wfile.write(server.data[100_000:])
+
+    for name, value in before.items():
+        setattr(server, name, value)
+    server.acts = [cut(100_000), rest_of_another]
+    assert fetch(server, part) == len(DATA)
+    assert part.read_bytes() == DATA[::-1]
+    assert server.ranges == [None, "bytes=100000-", None]
+
+
+def test_the_same_tag_is_the_same_file_whatever_the_time(server, part):
+    def later(request: Request) -> None:
+        server.modified = "Sun"
+        whole(request)
+
+    server.modified = "Sat"
+    server.acts = [cut(100_000), later]
+    assert fetch(server, part) == len(DATA)
+    assert server.ranges == [None, "bytes=100000-"]
+
+
 def test_a_range_that_is_refused_starts_again(server, part):
     server.acts = [cut(100_000), status(416), whole]
     assert fetch(server, part) == len(DATA)
@@ -142,7 +181,16 @@ def test_what_will_not_pass_is_not(server, part, code):
     assert len(server.ranges) == 1
 
 
-@pytest.mark.parametrize("wait", ["1000000", "Fri, 31 Dec 2100 23:59:59 GMT", "later"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "1000000",
+        "9" * 5000,
+        "Fri, 31 Dec 2100 23:59:59 GMT",
+        "Fri, 31 Dec 99999 23:59:59 GMT",
+        "later",
+    ],
+)
 def test_a_server_cannot_make_it_wait_for_long(server, part, wait):
     server.acts = [status(503, Retry_After=wait)]
     started = time.monotonic()
@@ -183,6 +231,49 @@ def test_a_redirect_in_a_circle_ends(server, part):
         fetch(server, part)
 
 
+@pytest.mark.parametrize(
+    "place", ["http://.example.com/x", f"http://{'a' * 80}.com/x", "http://[::bad/x"]
+)
+def test_a_redirect_to_what_is_no_url_is_one_error(server, part, place):
+    server.acts = [redirect(place)]
+    with pytest.raises(OSError, match=r"m\.tar\.gz leads to what is no URL"):
+        fetch(server, part)
+
+
+def test_a_size_that_no_file_has_is_one_error(server, part):
+    server.acts = [lambda request: request.begin(200, None, Content_Length="9" * 5000)]
+    with pytest.raises(OSError, match=r"says that it sends 9{15}\.\.\. bytes"):
+        fetch(server, part)
+
+
+def test_what_has_arrived_is_written_and_its_whole_size_known_at_once(server, part):
+    step, seen = StepCount("fetching", unit="bytes"), []
+
+    def slow(request: Request) -> None:
+        request.begin(200, len(DATA))
+        request.wfile.write(DATA[:1000])
+        request.wfile.flush()
+        deadline = time.monotonic() + QUICK.silence_s * 0.8
+        while time.monotonic() < deadline and not step.done:
+            time.sleep(0.01)
+        seen.extend([part.stat().st_size, step.done, step.total])
+        request.wfile.write(DATA[1000:])
+
+    server.acts = [slow]
+    download(server.url, part, step=step, patience=QUICK)
+    assert seen == [1000, 1000, len(DATA)]
+    assert part.read_bytes() == DATA
+
+
+def test_a_size_that_changes_is_learnt_anew(server, part):
+    def shorter(request: Request) -> None:
+        server.data, server.tag = DATA[:50_000], '"two"'
+        whole(request)
+
+    server.acts = [cut(100_000), shorter]
+    assert fetch(server, part) == 50_000
+
+
 def test_chunks_of_unknown_length_are_fetched_and_known_to_be_whole(server, part):
     def chunked(request: Request) -> None:
         request.begin(200, None, Transfer_Encoding="chunked")
@@ -192,11 +283,20 @@ def test_chunks_of_unknown_length_are_fetched_and_known_to_be_whole(server, part
         request.begin(200, None, Transfer_Encoding="chunked")
         request.wfile.write(b"%x\r\n%s" % (len(DATA), DATA[:1000]))
 
-    server.acts = [half, chunked]
-    fetch(server, part)
+    def no_last_chunk(request: Request) -> None:
+        request.begin(200, None, Transfer_Encoding="chunked")
+        request.wfile.write(b"%x\r\n%s\r\n" % (1000, DATA[:1000]))
+
+    def nonsense(request: Request) -> None:
+        no_last_chunk(request)
+        request.wfile.write(b"zz\r\n")
+
+    server.tag = ""
+    server.acts = [half, no_last_chunk, nonsense, chunked]
+    assert fetch(server, part) == len(DATA)
     assert part.read_bytes() == DATA
     fetch(server, part)
-    assert len(server.ranges) == 2
+    assert len(server.ranges) == 4
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", b'{"url": "x"}'])

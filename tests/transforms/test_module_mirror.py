@@ -1,3 +1,5 @@
+import errno
+import gzip
 import io
 import shutil
 import tarfile
@@ -13,6 +15,7 @@ from index.errors import (
 )
 from index.output_folder import OutputFolder
 from index.output_lock import only_writer
+from pipelines.step_count import StepCount
 from tests.flaky_server import FlakyServer, cut, serving, status
 from transforms.held_modules import held_modules, require_held
 from transforms.http_download import Patience
@@ -60,6 +63,25 @@ def packed(folder) -> bytes:
     return stream.getvalue()
 
 
+def archive_of(*names) -> bytes:
+    """Of a small file of each name."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", format=tarfile.GNU_FORMAT) as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+    return stream.getvalue()
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place:][1:]
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def data_file(mirror):
     return next(mirror.root.rglob("variables.data*"))
 
@@ -104,10 +126,10 @@ def test_a_module_is_fetched_into_the_mirror_and_carried_on(mirror, tiny_tf2):
         assert mirror.checksums() is None
         assert not (mirror.root / "mine").exists()
 
-        told: list[int] = []
-        brought = bring(own, mirror, ModuleStore(), fetch=True, advance=told.append, patience=QUICK)
+        step = StepCount("mine", unit="bytes")
+        brought = bring(own, mirror, ModuleStore(), fetch=True, step=step, patience=QUICK)
         assert server.ranges[-1] == f"bytes={len(data) // 2}-"
-        assert (brought.how, sum(told)) == ("fetched", len(data))
+        assert (brought.how, step.done, step.total) == ("fetched", len(data), len(data))
         assert (brought.module.source, brought.module.handle) == (server.url, server.url)
         assert brought.module.fingerprint == fingerprint(str(tiny_tf2))
         assert findings(mirror) == []
@@ -150,12 +172,129 @@ def test_what_is_no_module_is_refused_and_not_kept(mirror, tmp_path, name, conte
     assert mirror.checksums() is None
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: flipped(data, len(data) // 2), ""),
+        (lambda data: flipped(data, len(data) - 8), "CRC check failed"),
+        (lambda data: data + b"junk at the end", "Not a gzipped file"),
+        (lambda data: data[: len(data) // 2], "ended before"),
+        (lambda data: gzip.compress(b"no tar archive"), "damaged, or no tar archive"),
+        (lambda data: b"", "it is empty"),
+        (lambda data: archive_of("a" * 300), "File name too long"),
+        (lambda data: archive_of("a/" * 3000 + "b"), ""),
+        (lambda data: archive_of("saved_model.pb", "saved_model.pb/x"), ""),
+        (lambda data: archive_of("saved_model.pb", "x\udcff"), "not UTF-8"),
+        (lambda data: archive_of("saved_model.pb", "x\udcff/y"), "not UTF-8"),
+    ],
+)
+def test_a_damaged_archive_is_told_forgotten_and_fetched_again(mirror, tiny_tf2, damage, reason):
+    data = packed(tiny_tf2)
+    with serving(FlakyServer(damage(data), tag="")) as server:
+        own = Variant("mine", server.url)
+        with pytest.raises(ModuleUnavailable, match="damaged") as refused:
+            bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK)
+        assert reason in str(refused.value)
+        assert "carries on" not in str(refused.value)
+        assert not (mirror.root / "mine").exists()
+        server.data = data
+        assert bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK).how == "fetched"
+        assert len(server.ranges) == 2
+
+
+def test_an_answer_that_is_cut_without_anybody_saying_so_is_fetched_again(mirror, tiny_tf2):
+    data = packed(tiny_tf2)
+
+    def cut_in_silence(request) -> None:
+        request.begin(200, None)
+        request.wfile.write(data[: len(data) // 2])
+
+    with serving(FlakyServer(data, acts=[cut_in_silence])) as server:
+        own = Variant("mine", server.url)
+        with pytest.raises(ModuleUnavailable, match="damaged"):
+            bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK)
+        assert bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK).how == "fetched"
+        assert server.ranges == [None, None]
+
+
+def test_a_full_disk_keeps_what_was_fetched(mirror, tiny_tf2, monkeypatch):
+    with serving(FlakyServer(packed(tiny_tf2))) as server:
+        own = Variant("mine", server.url)
+        for broken in ("tarfile.TarFile.extractall", "pathlib.Path.rename"):
+            with monkeypatch.context() as patched:
+                patched.setattr(broken, full_disk)
+                with pytest.raises(ModuleUnavailable, match="make room there") as refused:
+                    bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK)
+            assert str(refused.value).count("the same command") == 1
+        assert bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK).how == "fetched"
+        assert len(server.ranges) == 1
+
+
+def test_a_disk_that_fills_up_while_fetching_is_named_as_such(mirror, tiny_tf2, monkeypatch):
+    monkeypatch.setattr("transforms.http_download._write_all", full_disk)
+    with serving(FlakyServer(packed(tiny_tf2))) as server:
+        own = Variant("mine", server.url)
+        with pytest.raises(ModuleUnavailable, match=r"No space left.*make room there") as refused:
+            bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK)
+    assert "carries on" not in str(refused.value)  # nothing was written
+
+
+@pytest.mark.parametrize(
+    ("tag", "acts", "kept"),
+    [
+        ('"one"', [cut(1000), *[status(503)] * 3], True),
+        ("", [cut(1000), *[status(503)] * 3], False),
+        ('"one"', [status(404)], False),
+        ('"one"', [status(204)], False),
+    ],
+)
+def test_only_where_something_is_kept_it_says_that_it_carries_on(mirror, tiny_tf2, tag, acts, kept):
+    with (
+        serving(FlakyServer(packed(tiny_tf2), tag=tag, acts=acts)) as server,
+        pytest.raises(ModuleUnavailable, match="could not be fetched") as refused,
+    ):
+        bring(Variant("mine", server.url), mirror, ModuleStore(), fetch=True, patience=QUICK)
+    assert ("carries on from what has arrived" in str(refused.value)) == kept
+
+
+@pytest.mark.parametrize("fetch", [True, False])
+def test_a_handle_that_is_no_url_is_a_usage_error(mirror, fetch):
+    with pytest.raises((UsageError, ModuleUnavailable), match="http://\\[::bad/x"):
+        bring(Variant("mine", "http://[::bad/x"), mirror, ModuleStore(), fetch=fetch)
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_copied(source, mirror, tmp_path):
+    (tmp_path / "source/mine/notes\udcff").write_text("beside the module")
+    own = Variant("mine", str(tmp_path / "source/mine"))
+    with pytest.raises(ModuleUnavailable, match="not UTF-8"):
+        bring(own, mirror, source, fetch=False)
+    assert not mirror.root.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["modules.json", "Modules.json", "modules.json/x", ".partial", "a/.b"]
+)
+def test_a_module_cannot_have_a_name_that_the_mirror_keeps_for_itself(mirror, tiny_tf2, name):
+    with pytest.raises(UsageError, match="keeps for itself"):
+        bring(Variant(name, str(tiny_tf2)), mirror, ModuleStore(), fetch=False)
+    assert not mirror.root.exists()
+
+
+def test_what_is_copied_and_what_is_packed_is_counted(source, mirror, tmp_path):
+    copied, archived = StepCount("copied", unit="bytes"), StepCount("packed", unit="bytes")
+    size = bring(V2, mirror, source, fetch=False, step=copied).module.size
+    assert copied.done == copied.total == size > 1000
+    pack_modules([require_held(source, V2)], tmp_path / "m.tar", source, step=archived)
+    assert archived.done == archived.total == size
+
+
 def test_a_page_in_place_of_an_archive_is_named(mirror):
     with serving(FlakyServer(b"<html>please sign in</html>" * 100)) as server:
         own = Variant("mine", server.url)
         with pytest.raises(ModuleUnavailable, match="no archive of a module") as refused:
             bring(own, mirror, ModuleStore(), fetch=True, patience=QUICK)
     assert server.url in str(refused.value)
+    assert "it is no tar archive: it begins with b'<html>please sign in" in str(refused.value)
 
 
 def test_damaged_archives_are_told_and_leave_nothing(tiny_tf2, tmp_path):
@@ -279,8 +418,11 @@ def test_one_run_at_a_time_writes_into_a_mirror(mirror, source):
 def test_damaged_checksums_are_refused(filled, source):
     listing = filled.root / "modules.json"
     listing.write_bytes(listing.read_bytes().replace(b"mobilenet", b"mobilenat", 1))
-    with pytest.raises(ArtifactDamaged, match=r"modules\.json"):
+    with pytest.raises(ArtifactDamaged, match=r"remove .*modules\.json, and .* pull NAMES --to"):
         bring(V2, filled, source, fetch=False)
+    listing.unlink()  # the cure that it names
+    assert bring(V2, filled, source, fetch=False).how == "listed"
+    assert findings(filled) == []
 
 
 def test_checksums_cannot_point_outside_their_folder(filled, source):
