@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from index.errors import LookalikeError, UsageError
+from pipelines.command_result import (
+    drop_standard_output,
+    error_figures,
+    explain,
+    print_json,
+    tell_machines,
+)
 from pipelines.job import FAILED, USAGE, Flag, Job, JobReport, flags_of
 from pipelines.progress_flags import ProgressFlags
-from transforms.quiet_libraries import DEBUG_VARIABLE, quiet_libraries
+from transforms.quiet_libraries import quiet_libraries
 
 # Sub-command -> where its job is, and what it does. Importing a job's file is cheap: it imports
 # what is heavy when it runs.
@@ -62,14 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return report.exit_code
     except LookalikeError as error:
-        return _explain(error, USAGE if isinstance(error, UsageError) else FAILED, arguments, job)
+        return explain(error, USAGE if isinstance(error, UsageError) else FAILED, arguments, job)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_standard_output()
         return FAILED
     except OSError as error:
-        return _explain(error, FAILED, arguments, job)
+        return explain(error, FAILED, arguments, job)
     except KeyboardInterrupt as error:
-        return _explain(error, INTERRUPTED, arguments, job)
+        return explain(error, INTERRUPTED, arguments, job)
+    except Exception as error:  # ours to mend: people see the traceback, machines their object too
+        tell_machines(error, str(error), FAILED, arguments, job)
+        raise
 
 
 def _open_standard_streams() -> None:
@@ -80,28 +88,6 @@ def _open_standard_streams() -> None:
             if null != number:
                 os.dup2(null, number)
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
-
-
-def _explain(error: BaseException, code: int, arguments: Sequence[str], job: Job | None) -> int:
-    """One line for the user, or the whole story where it is asked for; the exit code."""
-    if os.environ.get(DEBUG_VARIABLE):
-        raise error
-    message = str(error) or "interrupted"
-    with contextlib.suppress(OSError):  # of a stream that nobody reads
-        if isinstance(job, ProgressFlags) and job.json:
-            _print_json(arguments[0], code, _error(type(error).__name__, message))
-        else:
-            print(f"lookalike: {message}", file=sys.stderr)
-    return code
-
-
-def _error(kind: str, message: str) -> dict[str, object]:
-    return {"error": {"type": kind, "message": message}}
-
-
-def _print_json(command: str, code: int, figures: Mapping[str, object]) -> None:
-    """One object on one line; ASCII, so that a path in whatever bytes can be printed."""
-    print(json.dumps({"command": command, "exit_code": code, **figures}), flush=True)
 
 
 def parse_job(arguments: Sequence[str]) -> Job:
@@ -161,7 +147,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if self.for_machines:
             command = self.prog.removeprefix("lookalike ")
-            _print_json(command, USAGE, _error(UsageError.__name__, message))
+            print_json(command, USAGE, error_figures(UsageError.__name__, message))
             self.exit(USAGE)
         super().error(message)
 
@@ -259,7 +245,7 @@ def _print_report(command: str, job: Job, report: JobReport, seconds: float) -> 
     if isinstance(job, ProgressFlags):
         if job.json:
             taken = {"seconds": round(seconds, 3)}
-            _print_json(command, report.exit_code, {**report.figures, **taken})
+            print_json(command, report.exit_code, {**report.figures, **taken})
             return
         if job.quiet:
             return

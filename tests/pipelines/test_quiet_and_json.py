@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from index.errors import OutputMissing
 from pipelines.command_line import JOBS, _job_class, main, parse_job
 from pipelines.progress_flags import ProgressFlags
 from tests.conftest import random_vectors, write_dataset
@@ -196,6 +197,44 @@ def test_an_interrupt_is_the_object_where_machines_read(tmp_path, capfd, monkeyp
     code, result, _ = read(capfd, "index", str(tmp_path))
     assert code == result["exit_code"] == 130
     assert result["error"] == {"type": "KeyboardInterrupt", "message": "interrupted"}
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_an_error_of_ours_is_the_object_beside_its_traceback(tmp_path, capfd, monkeypatch, debug):
+    write_dataset(tmp_path, random_vectors(20))
+    code = (
+        "import sys, index.builder\n"
+        "def broken(*_): raise ZeroDivisionError('a bug')\n"
+        "index.builder.exact_neighbors = broken\n"
+        "from pipelines.command_line import console\n"
+        f"sys.argv = ['lookalike', 'index', {str(tmp_path)!r}, '--json']\n"
+        "raise SystemExit(console())\n"
+    )
+    monkeypatch.setenv("LOOKALIKE_DEBUG", debug)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert (result["command"], result["exit_code"]) == ("index", 1)
+    assert result["error"] == {"type": "ZeroDivisionError", "message": "a bug"}
+    assert "Traceback" in done.stderr
+
+
+def test_an_error_is_the_object_also_where_its_traceback_is_asked_for(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("LOOKALIKE_DEBUG", "1")
+    with pytest.raises(OutputMissing):
+        main(["index", str(tmp_path / "none"), "--json"])
+    assert json.loads(capfd.readouterr().out)["error"]["type"] == "OutputMissing"
+
+
+@pytest.mark.parametrize("folder", ["", "/none"])
+def test_a_standard_output_that_takes_nothing_is_told(tmp_path, folder):
+    write_dataset(tmp_path, random_vectors(20))
+    command = f"{sys.executable} -m pipelines.command_line index {tmp_path}{folder} --quiet --json"
+    done = subprocess.run(["bash", "-c", f"{command} >/dev/full"], capture_output=True, text=True)
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert first == "lookalike: standard output cannot be written to (No space left on device)"
+    assert ("none" if folder else "No space left") in last
 
 
 def test_a_path_in_whatever_bytes_can_be_printed(copied, tmp_path, capfd):
