@@ -22,6 +22,7 @@ from pipelines.module_tables import (
     held_facts,
     held_row,
     mirrored_facts,
+    printable,
     shown_size,
 )
 from pipelines.progress_flags import ProgressFlags
@@ -99,7 +100,7 @@ class ManageModules(ProgressFlags):
             print("\n".join(text_table([HELD_HEADING, *map(held_row, held)])))
         for one in held:
             if one.trouble:
-                print(f"{one.variant.name} is broken: {one.trouble}")
+                print(printable(f"{one.variant.name} is broken: {one.trouble}"))
         if self.names:
             for variant in others:
                 print(f"{variant.name} is not held")

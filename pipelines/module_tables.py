@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -16,10 +17,11 @@ HELD_HEADING: Final = ("NAME", "FOUND", "FORMAT", "SIZE", "FINGERPRINT", "PLACE"
 def held_row(held: HeldModule) -> tuple[str, ...]:
     """A row of the table under HELD_HEADING."""
     if held.module is None:
-        return held.variant.name, held.found, "broken", "", "", str(held.place)
+        return printable(held.variant.name), held.found, "broken", "", "", printable(held.place)
     kind = "TF1 hub" if held.module.format == "hub" else "TF2"
     prefix = held.module.fingerprint[:12]
-    return held.variant.name, held.found, kind, shown_size(held.size), prefix, str(held.place)
+    name, place = printable(held.variant.name), printable(held.place)
+    return name, held.found, kind, shown_size(held.size), prefix, place
 
 
 def held_facts(held: HeldModule) -> dict[str, Any]:
@@ -53,14 +55,14 @@ def mirrored_facts(module: MirroredModule, how: str) -> dict[str, Any]:
 
 def check_lines(result: Mapping[str, Any]) -> list[str]:
     """What a check of a mirror came to, for people."""
-    place, findings, names = result["mirror"], result["findings"], result["modules"]
+    place, findings, names = printable(result["mirror"]), result["findings"], result["modules"]
     if not result["verified"]:
-        shown = ", ".join(names) or "no module that is known"
+        shown = ", ".join(map(printable, names)) or "no module that is known"
         lines = [f"{place} holds {shown}; it has no modules.json, so nothing can be verified"]
         if names:
             lines.append(f"`lookalike modules pull NAMES --to {place}` lists what stands there now")
         return lines
-    lines = [f"{one['trouble']}: {one['file']}" for one in findings[:SHOWN]]
+    lines = [f"{one['trouble']}: {printable(one['file'])}" for one in findings[:SHOWN]]
     if len(findings) > SHOWN:
         lines.append(f"and {len(findings) - SHOWN:,} more; --json gives all")
     trouble = f"{len(findings):,} files are not" if findings else "all files are"
@@ -71,6 +73,15 @@ def check_lines(result: Mapping[str, Any]) -> list[str]:
             f"`lookalike modules pull NAMES --to {place}` repairs what is missing or changed"
         )
     return lines
+
+
+def printable(name: str | Path) -> str:
+    """A name in whatever bytes, as any terminal takes it.
+
+    >>> printable("a\\udcff")
+    'a\\\\udcff'
+    """
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 def shown_size(count: int) -> str:

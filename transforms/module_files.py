@@ -92,6 +92,8 @@ def check_complete(variant: Variant, folder: Path, found: str) -> ModuleFormat:
             f"{label}: {folder}/variables holds no variables.index; the module is incomplete: "
             "remove the folder and fetch it again"
         )
+    if not is_utf8(place := str(folder.resolve())):
+        raise ModuleUnavailable(f"{label}: the path {place!r} is not UTF-8; rename the folder")
     for file in portable_files(folder):
         if not is_utf8(name := file.relative_to(folder).as_posix()):
             raise ModuleUnavailable(

@@ -138,6 +138,19 @@ def test_a_handle_that_is_no_url_is_one_error(action, handle, capsys):
         assert json.loads(shown.out)["error"]["type"] == "UsageError"
 
 
+def test_names_in_whatever_bytes_are_listed_and_checked(held, capsys):
+    assert modules("pull", V2, "--to", "mirror") == 0
+    shutil.copytree(held / V2, "mirror/m\udcff")
+    assert modules("list", "--modules", "mirror") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert any(r"m\udcff" in line and "broken" in line for line in shown)
+    assert any(line.endswith("is not UTF-8; rename the folder") for line in shown)
+    assert modules("check", "mirror") == 1
+    assert r"not listed: m\udcff/saved_model.pb" in capsys.readouterr().out
+    assert modules("export", "--modules", "mirror", "--to", "again") == 1
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
 def test_a_name_that_a_mirror_needs_is_refused(tiny_tf2, capsys):
     for to in ("mirror", "m.tar"):
         assert modules("export", f"modules.json={tiny_tf2}", "--to", to) == 2
