@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -9,6 +10,7 @@ from pipelines.command_line import main
 from tests.conftest import broken_files, contents, picture
 from tests.copies import draw_copies
 from tests.copies import embed as embed_copies
+from tests.page import CHROMIUM, CHROMIUM_FLAGS
 from transforms import model_inputs
 
 USABLE = 12  # of the pictures in `photos`
@@ -95,3 +97,42 @@ def searchable(copies, tmp_path_factory) -> Path:
     assert main(["index", str(folder)]) == 0
     assert main(["dedup", str(folder), "--overwrite"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a page; in the end nothing may have gone wrong on it, or come from elsewhere."""
+    contexts, troubles = [], []
+
+    def opened(address: str, path: str = "/", **how):
+        context = browser.new_context(**how)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        host = urlsplit(address).netloc
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith("blob:") or urlsplit(request.url).netloc == host
+                else troubles.append(request.url)
+            ),
+        )
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert troubles == []

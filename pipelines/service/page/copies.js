@@ -1,48 +1,62 @@
 // The groups of copies, side by side, as many as are scrolled to.
 
 import { card, count, facts as factsOf, find, make, say } from "./elements.js";
+import { Endless, whenNear } from "./endless.js";
+import { moveTo } from "./places.js";
 import { openPreview } from "./preview.js";
 import { ask } from "./service.js";
+import { Work } from "./work.js";
 
-const LIMIT = 20;
+const SCROLL = { step: 20, most: 500, ahead: 600 };
+export const copiesWork = new Work("groups", "copies-facts", "copies-stopped");
 let list = null;
 
-export async function showCopies(variant, kind, search) {
-  const mine = (list = { variant, kind, search, next: 0, count: Infinity, busy: false });
-  find("groups").replaceChildren();
-  say("copies-trouble", "");
-  say("copies-facts", "");
+export function showCopies(variant, kind, to, search) {
+  const mine = (list = { variant, kind, to, search, shown: 0 });
+  mine.rows = new Endless(find("more-groups"), SCROLL, (offset, limit) => some(mine, offset, limit));
+  copiesWork.stop("", null, null);
   const { groups } = variant;
   find("copies-kind").hidden = groups.leaks === null || groups.duplicates === null;
   for (const button of find("copies-kind").children) {
     button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
   }
-  await more(mine);
+  run(mine);
 }
 
-async function more(mine) {
-  if (mine !== list || mine.busy || mine.next >= mine.count) return;
-  mine.busy = true;
-  const wanted = { variant: mine.variant.name, kind: mine.kind, offset: mine.next, limit: LIMIT };
-  let answer;
+async function run(mine) {
+  if (!mine.shown) copiesWork.begin("Loading…");
   try {
-    answer = await ask(`groups?${new URLSearchParams(wanted)}`);
+    await mine.rows.more(mine.to?.count);
   } catch (error) {
-    mine.count = 0;
-    if (mine === list) say("copies-trouble", error.message);
-    return;
-  } finally {
-    mine.busy = false;
+    if (mine !== list) return;
+    copiesWork.end();
+    if (!mine.shown) {
+      find("groups").replaceChildren();
+      find("copies-title").textContent = "Copies";
+      say("copies-facts", "");
+    }
+    copiesWork.stop(error.message, error.code, () => run(mine));
   }
-  if (mine !== list) return;
-  mine.count = answer.count;
-  if (mine.next === 0) head(answer);
-  mine.next += LIMIT;
+}
+
+async function some(mine, offset, limit) {
+  const wanted = { variant: mine.variant.name, kind: mine.kind, offset, limit };
+  const answer = await ask(`groups?${new URLSearchParams(wanted)}`);
+  if (mine !== list) return null;
+  copiesWork.end();
+  if (offset === 0) head(answer);
   find("groups").append(...answer.groups.map((members) => group(mine, members)));
-  if (find("more-groups").getBoundingClientRect().top < innerHeight + 600) more(mine);
+  mine.shown += answer.groups.length;
+  if (mine.to && mine.shown >= Math.min(mine.to.count, answer.count)) {
+    moveTo(mine.to);
+    mine.to = null;
+  }
+  return answer.count;
 }
 
 function head(answer) {
+  find("groups").replaceChildren();
+  say("copies-facts", "");
   find("copies-title").textContent = answer.count ? count(answer.count, "group of copies", "groups of copies") : "Copies";
   if (!answer.searched) {
     const command = make("code", {}, `lookalike dedup OUT --variant ${answer.variant}`);
@@ -78,14 +92,11 @@ function group(mine, members) {
 
 function what(picture) {
   if (picture.keep) return "keep";
-  if (picture.kind === "exact") return "same file";
+  if (picture.kind === "exact") return "exact copy";
   const words = [picture.change || picture.kind];
   words.push(picture.agreement === null ? picture.score.toFixed(3) : `${Math.round(picture.agreement * 100)}% agree`);
   if (picture.held_back) words.push(picture.held_back);
   return words.join(", ");
 }
 
-new IntersectionObserver(
-  (seen) => seen.some((one) => one.isIntersecting) && list && more(list),
-  { rootMargin: "600px" },
-).observe(find("more-groups"));
+whenNear(find("more-groups"), SCROLL.ahead, () => list?.shown && run(list));

@@ -42,7 +42,7 @@ export function card(variant, picture, { choose, enlarge, score = null, own = fa
   whole.style.flex = `${ratio} 1 calc(var(--row) * ${ratio})`;
   whole.style.width = `calc(var(--row) * ${ratio})`;
   whole.style.maxWidth = `calc(var(--row) * ${ratio * 1.5})`;
-  whole.dataset.id = picture.id;
+  whole.dataset.uri = picture.uri;
   if (picture.id === null) {
     pick.append(goneNote("not in the index now"));
     pick.disabled = true;
@@ -54,7 +54,7 @@ export function card(variant, picture, { choose, enlarge, score = null, own = fa
       image.replaceWith(goneNote("cannot be read now"));
       whole.classList.add("gone");
     };
-    image.src = thumbnail(variant, picture.id, SIDE);
+    image.src = thumbnail(variant, picture, SIDE);
     pick.append(image);
     const large = make("button", { className: "large", title: "Large (Space)", ariaLabel: `See ${name} large` }, "⤢");
     large.tabIndex = -1;

@@ -1,134 +1,109 @@
 // What stands in the address decides what is shown; what the user does changes the address.
 
-import { showCopies } from "./copies.js";
-import { find, make, moveFocus, say } from "./elements.js";
-import { enlargeFocused, showLeast, showPictures } from "./search.js";
-import { ask } from "./service.js";
+import { readAddress } from "./address.js";
+import { copiesWork, showCopies } from "./copies.js";
+import { find, make } from "./elements.js";
+import { readFilter } from "./filter.js";
+import { choosePicture } from "./given.js";
+import "./keys.js";
+import { place, start } from "./places.js";
+import { searchWork, showLeast, showNote, showPictures } from "./search.js";
+import { currentKey, go, note, startTravel } from "./travel.js";
+import { uploadOf } from "./uploads.js";
+import { served, watchVariants } from "./variants.js";
 
-const USUAL_K = 40;
-const POLL_MS = 10_000;
-const SQL = /[<>=()']|\s(i?like|between)\s|\sis\s+(not\s+)?null\b/i; // else words, looked for in paths
-
-let variants = [];
-let upload = null; // the user's own picture: { file, url }
-
-// The address: #/ (all pictures), #/like/ID, #/upload, #/copies; then variant, k, least, filter, kind.
-function route() {
-  const [path, rest = ""] = location.hash.replace(/^#/, "").split("?");
-  const asked = new URLSearchParams(rest);
-  const [, view = "", id = ""] = path.split("/");
-  return { view, id, asked };
-}
-
-function address(path, changes) {
-  const { asked } = route();
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === "") asked.delete(name);
-    else asked.set(name, value);
-  }
-  const text = asked.toString();
-  return `#${path ?? (location.hash.replace(/^#/, "").split("?")[0] || "/")}${text && `?${text}`}`;
-}
-
-function go(path, changes = {}, { replace = false } = {}) {
-  const hash = address(path, changes);
-  if (hash === location.hash) show();
-  else if (replace) {
-    history.replaceState(null, "", hash);
-    show();
-  } else location.hash = hash;
-}
-
-const condition = (text) =>
-  SQL.test(text) || !text.trim()
-    ? text.trim()
-    : text.trim().split(/\s+/).map((word) => `uri ilike '%${word.replaceAll("'", "''")}%'`).join(" and ");
-
+const KINDS = ["duplicates", "leaks"];
 const search = (picture) => go(`/like/${picture.id}`);
+let awaited = null; // the place to go to when it is known what is served
 
-function show() {
-  const { view, id, asked } = route();
-  const isCopies = view === "copies";
+function show(to) {
+  awaited = to;
+  if (served === null) return;
+  const asked = readAddress();
+  const variant = asked.variant === null ? served.variants[0] : served.variants.find(({ name }) => name === asked.variant);
+  const isCopies = asked.view === "copies" && variant !== undefined;
   find("search-view").hidden = isCopies;
   find("copies-view").hidden = !isCopies;
+  showBar(asked, variant, isCopies);
+  if (isCopies) {
+    const usual = variant.groups.duplicates === null && variant.groups.leaks !== null ? "leaks" : "duplicates";
+    showCopies(variant, KINDS.includes(asked.kind) ? asked.kind : usual, to, search);
+    return;
+  }
+  const { condition } = showControls(asked);
+  const query = variant && queryOf(asked);
+  if (!served.variants.length) {
+    const [problem] = Object.values(served.problems);
+    const command = make("code", {}, "lookalike index OUT");
+    showNote(problem ?? "There is no index yet", "It is shown here as soon as it is built: ", command);
+  } else if (variant === undefined) {
+    const names = served.variants.map(({ name }) => name).join(", ");
+    showNote(`There is no variant “${asked.variant}” here`, `There is ${names}. `, allPictures());
+  } else if (query === undefined) showOdd(asked);
+  else showPictures({ variant, k: asked.k, least: asked.least, filter: condition, query }, to, search);
+}
+
+// Null for all pictures; undefined where the address asks for none that there is.
+function queryOf({ view, id }) {
+  if (view === "") return null;
+  if (view === "like" && id !== null) return { id };
+  return view === "upload" ? uploadOf(id) : undefined;
+}
+
+function showOdd({ view, path }) {
+  if (view === "upload") {
+    const choose = make("button", { onclick: choosePicture }, "Choose the picture again");
+    showNote("The picture you searched with is no longer here", "Only your browser had it. ", make("br"), choose);
+  } else if (view === "like") showNote(`“${path.split("/").slice(2).join("/")}” is not the number of a picture`, allPictures());
+  else showNote(`There is no view “${path}” here`, allPictures());
+}
+
+const allPictures = () => make("a", { href: find("clear").href }, "See all pictures");
+
+function showBar(asked, variant, isCopies) {
   for (const link of document.querySelectorAll("[data-view]")) {
-    const own = link.dataset.view === (isCopies ? "copies" : "search");
-    if (own) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (isCopies ? "copies" : "search")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const variant = variants.find((one) => one.name === asked.get("variant")) ?? variants[0];
-  if (!variant) return;
-  const kept = asked.has("variant") ? `?${new URLSearchParams({ variant: variant.name })}` : "";
+  const kept = variant && asked.variant !== null ? `?${new URLSearchParams({ variant: variant.name })}` : "";
   document.querySelector(".brand").href = find("clear").href = `#/${kept}`;
   document.querySelector('[data-view="search"]').href = `#/${kept}`;
   document.querySelector('[data-view="copies"]').href = `#/copies${kept}`;
-  find("variant").value = variant.name;
-  find("copies-count").textContent = variant.groups.duplicates ? variant.groups.duplicates.toLocaleString("en") : "";
-  if (isCopies) {
-    const usual = variant.groups.duplicates === null && variant.groups.leaks !== null ? "leaks" : "duplicates";
-    showCopies(variant, asked.get("kind") ?? usual, search);
-    return;
-  }
-  const text = asked.get("filter") ?? "";
-  const filter = condition(text);
-  const k = Number(asked.get("k")) || USUAL_K;
-  const least = Number(asked.get("least")) || 0;
-  if (document.activeElement !== find("filter")) find("filter").value = text;
-  say("filter-sql", filter && filter !== text.trim() ? filter : "");
+  find("variant").value = variant?.name ?? "";
+  const groups = variant?.groups.duplicates;
+  find("copies-count").textContent = groups ? groups.toLocaleString("en") : "";
+}
+
+function showControls({ filter, as, k, least }) {
+  const read = readFilter(filter, as);
+  if (document.activeElement !== find("filter")) find("filter").value = filter;
+  find("filter-read").hidden = !read.condition;
+  find("filter-told").textContent = read.isWords ? `Paths with ${read.words.map((word) => `“${word}”`).join(" and ")}.` : "Read as a condition.";
+  find("filter-other").textContent = read.isWords ? "Read it as a condition" : "Look for the words";
+  find("filter-other").onclick = () => go(null, { as: read.isWords ? "condition" : "words" }, { replace: true });
   find("k").value = k;
   find("k-value").textContent = k;
   find("least").value = least;
   find("least-value").textContent = least.toFixed(2);
-  let query = null;
-  if (view === "like" && /^\d+$/.test(id)) query = { id: Number(id) };
-  if (view === "upload" && upload) query = upload;
-  showPictures({ variant, k, least, filter, query }, search);
-}
-
-function takeFile(file) {
-  if (!file) return;
-  if (upload) URL.revokeObjectURL(upload.url);
-  upload = { file, url: URL.createObjectURL(file) };
-  go("/upload");
-}
-
-async function learnVariants() {
-  const before = JSON.stringify(variants);
-  let found;
-  try {
-    found = await ask("variants");
-  } catch (error) {
-    if (!variants.length) say("trouble", error.message);
-    return;
-  }
-  variants = found.variants;
-  document.title = `${found.output} · lookalike`;
-  find("variant").replaceChildren(...variants.map((one) => make("option", { value: one.name }, `${one.name} (${one.pictures.toLocaleString("en")})`)));
-  find("variant").closest("label").hidden = variants.length < 2;
-  if (!variants.length) {
-    const problems = Object.values(found.problems);
-    const code = make("code", {}, "lookalike index OUT");
-    find("search-view").hidden = false;
-    find("grid").replaceChildren(make("p", { className: "empty" }, make("b", {}, problems[0] ?? "There is no index yet"), "It is shown here as soon as it is built: ", code));
-  } else if (JSON.stringify(variants) !== before) show();
+  return read;
 }
 
 function later(work, wait_ms) {
   let timer = 0;
-  return (...given) => {
+  return () => {
     clearTimeout(timer);
-    timer = setTimeout(() => work(...given), wait_ms);
+    const key = currentKey();
+    timer = setTimeout(() => key === currentKey() && work(), wait_ms); // not in a view come to since
   };
 }
 
-const changeFilter = later(() => go(null, { filter: find("filter").value }, { replace: true }), 350);
+find("filter").oninput = later(() => go(null, { filter: find("filter").value, as: null }, { replace: true }), 350);
 const changeK = later(() => go(null, { k: find("k").value }, { replace: true }), 200);
-const keepLeast = later(() => history.replaceState(null, "", address(null, { least: find("least").value })), 300);
-find("filter").oninput = changeFilter;
 find("k").oninput = () => {
   find("k-value").textContent = find("k").value;
   changeK();
 };
+const keepLeast = later(() => note({ least: find("least").value }), 300);
 find("least").oninput = () => {
   const least = Number(find("least").value);
   find("least-value").textContent = least.toFixed(2);
@@ -136,54 +111,19 @@ find("least").oninput = () => {
   keepLeast();
 };
 find("variant").onchange = () => {
-  const isOwn = route().view === "like"; // ids are those of one index
+  const isOwn = readAddress().view === "like"; // ids are those of one index
   go(isOwn ? "/" : null, { variant: find("variant").value });
 };
 for (const button of find("copies-kind").children) {
   button.onclick = () => go(null, { kind: button.dataset.kind });
 }
-const choose = () => find("file").click();
-find("drop").onclick = choose;
-find("another").onclick = choose;
-find("file").onchange = () => {
-  takeFile(find("file").files[0]);
-  find("file").value = "";
-};
 find("help-button").onclick = () => find("help").showModal();
 
-let dragged = 0;
-addEventListener("dragenter", () => document.body.classList.toggle("dragging", ++dragged > 0));
-addEventListener("dragleave", () => document.body.classList.toggle("dragging", --dragged > 0));
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  dragged = 0;
-  document.body.classList.remove("dragging");
-  takeFile(event.dataTransfer.files[0]);
-});
-addEventListener("paste", (event) => takeFile(event.clipboardData?.files[0]));
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const target = event.target;
-  if (target.matches("input, select")) {
-    if (event.key === "Escape") target.blur();
-    return;
-  }
-  const pick = target.matches(".pick") ? target : null;
-  if (event.key.startsWith("Arrow") && moveFocus(event.key, pick)) event.preventDefault();
-  else if (event.key === " " && pick) {
-    event.preventDefault();
-    enlargeFocused(pick);
-  } else if ((event.key === "Enter" || event.key === " ") && target === find("drop")) choose();
-  else if (event.key === "/") {
-    event.preventDefault();
-    find("filter").focus();
-  } else if (event.key === "o") choose();
-  else if (event.key === "g") go(route().view === "copies" ? "/" : "/copies");
-  else if (event.key === "?") find("help").showModal();
-  else if (event.key === "Escape" && route().view) go("/");
-});
-addEventListener("hashchange", show);
-setInterval(() => document.visibilityState === "visible" && learnVariants(), POLL_MS);
 find("search-view").hidden = false;
-learnVariants();
+startTravel(show);
+const works = [searchWork, copiesWork];
+watchVariants({
+  changed: () => show(place() ?? awaited ?? start()),
+  answered: () => works.forEach((work) => work.again({ isBack: true })),
+  isStopped: () => works.some((work) => work.isStopped),
+});

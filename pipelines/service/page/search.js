@@ -1,27 +1,60 @@
 // The pictures of the set, or what is like one of them, or like a picture of the user's.
 
-import { card, count, facts, fileName, find, make, say } from "./elements.js";
+import { card, count, fileName, find, make, say } from "./elements.js";
+import { Endless, whenNear } from "./endless.js";
+import { moveTo } from "./places.js";
 import { openPreview } from "./preview.js";
-import { ask, thumbnail } from "./service.js";
+import { showQuery } from "./query.js";
+import { PASSING, ask } from "./service.js";
+import { Work } from "./work.js";
 
-const LIMIT = 60;
+const SCROLL = { step: 60, most: 1000, ahead: 800 };
+const AGAIN = new Set([...PASSING, "internal"]);
+export const searchWork = new Work("grid", "status", "stopped");
 let list = null;
 
-// wanted: variant, k, least, filter (an SQL condition or ""), and query: null, { id } or { file, url }.
-export async function showPictures(wanted, search) {
+// wanted: variant, k, least, filter (an SQL condition or ""), query: null, { id } or { file, url }.
+export function showPictures(wanted, to, search) {
   list?.stop.abort();
-  const mine = (list = { ...wanted, search, entries: [], next: 0, count: Infinity, busy: false, stop: new AbortController() });
+  const mine = (list = { ...wanted, to, search, entries: [], stop: new AbortController() });
+  mine.rows = new Endless(find("more"), SCROLL, (offset, limit) => some(mine, offset, limit));
   say("trouble", "");
-  showQuery(mine);
+  searchWork.stop("", null, null);
+  showQuery(mine.query, mine.variant.name, mine.stop.signal);
+  run(mine);
+}
+
+// Words in place of pictures.
+export function showNote(title, ...told) {
+  list?.stop.abort();
+  list = null;
+  say("trouble", "");
+  searchWork.end();
+  showQuery(null);
+  find("status").textContent = "";
+  find("grid").replaceChildren(make("p", { className: "empty" }, make("b", {}, title), ...told));
+  scrollTo(0, 0);
+}
+
+async function run(mine) {
+  if (!mine.entries.length) searchWork.begin("Searching…");
   try {
-    await (mine.query === null ? more(mine) : neighbors(mine));
+    await (mine.query === null ? mine.rows.more(mine.to?.count) : neighbors(mine));
   } catch (error) {
-    if (error.name === "AbortError" || mine !== list) return;
-    mine.count = 0;
-    find("grid").replaceChildren();
-    say("trouble", error.message);
-    find("status").textContent = "";
+    if (error.name !== "AbortError" && mine === list) fail(mine, error);
   }
+}
+
+function fail(mine, error) {
+  searchWork.end();
+  if (!mine.entries.length) {
+    find("grid").replaceChildren();
+    find("status").textContent = "";
+    scrollTo(0, 0);
+  }
+  if (mine.entries.length || AGAIN.has(error.code)) searchWork.stop(error.message, error.code, () => run(mine));
+  else if (error.code === "no_such_picture") say("trouble", `There is no picture ${mine.query.id} in ${mine.variant.name}.`);
+  else say("trouble", error.message);
 }
 
 export function showLeast(least) {
@@ -40,51 +73,46 @@ export function showLeast(least) {
 
 async function neighbors(mine) {
   const { variant, k, filter, query, stop } = mine;
-  find("grid").classList.add("stale");
+  const asked = new URLSearchParams({ k, variant: variant.name });
+  if (filter) asked.set("filter", filter);
   let answer;
   if (query.file) {
     const form = new FormData();
     form.append("image", query.file);
-    form.append("k", k);
-    form.append("variant", variant.name);
-    if (filter) form.append("filter", filter);
+    for (const [name, value] of asked) form.append(name, value);
     answer = await ask("search", { method: "POST", body: form, signal: stop.signal });
-  } else {
-    const asked = new URLSearchParams({ k, variant: variant.name });
-    if (filter) asked.set("filter", filter);
-    answer = await ask(`neighbors/${query.id}?${asked}`, { signal: stop.signal });
-  }
+  } else answer = await ask(`neighbors/${query.id}?${asked}`, { signal: stop.signal });
   if (mine !== list) return;
+  searchWork.end();
   find("grid").replaceChildren();
   if (query.file && answer.query !== null) find("query-name").textContent = `${query.file.name || "your picture"}, which is in the set`;
   add(mine, answer.neighbors);
-  mine.count = mine.next = answer.neighbors.length;
   showLeast(mine.least);
+  arrived(mine);
 }
 
-async function more(mine) {
-  if (mine !== list || mine.busy || mine.next >= mine.count) return;
-  mine.busy = true;
-  const asked = new URLSearchParams({ variant: mine.variant.name, offset: mine.next, limit: LIMIT });
+async function some(mine, offset, limit) {
+  const asked = new URLSearchParams({ variant: mine.variant.name, offset, limit });
   if (mine.filter) asked.set("filter", mine.filter);
-  let answer;
-  try {
-    answer = await ask(`pictures?${asked}`, { signal: mine.stop.signal });
-  } finally {
-    mine.busy = false;
-  }
-  if (mine !== list) return;
-  if (mine.next === 0) find("grid").replaceChildren();
-  mine.count = answer.count;
-  mine.next += LIMIT;
+  const answer = await ask(`pictures?${asked}`, { signal: mine.stop.signal });
+  if (mine !== list) return null;
+  searchWork.end();
+  if (offset === 0) find("grid").replaceChildren();
   add(mine, answer.pictures);
   find("status").textContent = mine.filter ? count(answer.count, "picture matches", "pictures match") + " the filter" : count(answer.count, "picture");
   emptyNote(answer.count === 0, "No picture matches the filter");
-  if (find("more").getBoundingClientRect().top < innerHeight + 800) await more(mine);
+  if (mine.entries.length >= Math.min(mine.to?.count ?? 0, answer.count)) arrived(mine);
+  return answer.count;
+}
+
+// Once a list, when enough of it is there.
+function arrived(mine) {
+  if (mine.to) moveTo(mine.to);
+  mine.to = null;
 }
 
 function add(mine, pictures) {
-  for (const picture of pictures) {
+  const cards = pictures.map((picture) => {
     const place = mine.entries.length;
     const isNeighbor = mine.query !== null;
     const caption = isNeighbor ? `${picture.rank}. score ${picture.score.toFixed(4)}` : fileName(picture.uri);
@@ -95,15 +123,16 @@ function add(mine, pictures) {
       own: isNeighbor && mine.query.id === picture.id,
     });
     mine.entries.push({ picture, caption, element });
-    find("grid").append(element);
-  }
+    return element;
+  });
+  find("grid").append(...cards);
 }
 
 function enlarge(mine, place) {
   const shown = mine.entries.filter(({ element }) => !element.hidden);
   const { query } = mine;
   let beside = null;
-  if (query?.file) beside = { url: query.url, caption: "your picture" };
+  if (query?.file) beside = { url: query.url, caption: query.file.name || "your picture" };
   if (query && !query.file && query.picture) beside = { picture: query.picture, caption: "searched for" };
   openPreview(mine.variant.name, shown, Math.max(shown.indexOf(mine.entries[place]), 0), beside, mine.search);
 }
@@ -117,29 +146,4 @@ function emptyNote(isEmpty, text) {
   if (isEmpty) find("grid").append(make("p", { className: "empty" }, make("b", {}, text), "Try another filter, or less of a score."));
 }
 
-function showQuery(mine) {
-  const { query, variant } = mine;
-  find("drop").classList.toggle("filled", query !== null);
-  find("query-picture").hidden = query === null;
-  find("query-facts").hidden = query === null;
-  find("sliders").hidden = query === null;
-  if (query === null) return;
-  find("query-picture").src = query.url ?? thumbnail(variant.name, query.id, 640);
-  find("query-name").textContent = query.file ? query.file.name || "your picture" : "";
-  if (query.file) return;
-  ask(`pictures/${query.id}?${new URLSearchParams({ variant: variant.name })}`, { signal: mine.stop.signal })
-    .then(({ pictures: [picture] }) => {
-      if (mine !== list) return;
-      query.picture = picture;
-      find("query-name").textContent = `${fileName(picture.uri)}, ${facts(picture)}`;
-      find("query-name").title = picture.uri;
-    })
-    .catch(() => {}); // the search tells what is wrong
-}
-
-new IntersectionObserver(
-  (seen) => {
-    if (list && list.query === null && seen.some((one) => one.isIntersecting)) more(list).catch((error) => error.name === "AbortError" || say("trouble", error.message));
-  },
-  { rootMargin: "800px" },
-).observe(find("more"));
+whenNear(find("more"), SCROLL.ahead, () => list?.query === null && list.entries.length && run(list));

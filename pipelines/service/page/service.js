@@ -1,5 +1,10 @@
 // The service's answers; where it asks for a token, the user is asked.
 
+import { askToken } from "./token.js";
+
+// Troubles that may be over when the service answers again.
+export const PASSING = new Set(["unreachable", "unknown", "too_busy", "no_index"]);
+
 export class Trouble extends Error {
   constructor(code, message) {
     super(message);
@@ -9,8 +14,13 @@ export class Trouble extends Error {
 
 export async function ask(path, options = {}) {
   let response;
+  let answer;
   try {
     response = await fetch(path, options);
+    answer = await response.json().catch((error) => {
+      if (error.name === "AbortError") throw error;
+      return {};
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble("unreachable", "The service does not answer. Is it still running?");
@@ -19,7 +29,6 @@ export async function ask(path, options = {}) {
     await askToken();
     return ask(path, options);
   }
-  const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
     const error = answer.error ?? { code: "unknown", message: `The service answered ${response.status}.` };
     throw new Trouble(error.code, error.message);
@@ -27,30 +36,9 @@ export async function ask(path, options = {}) {
   return answer;
 }
 
-export function thumbnail(variant, id, side) {
-  return `thumbnails/${id}?${new URLSearchParams({ variant, side })}`;
-}
-
-let asking = null;
-
-function askToken() {
-  asking ??= new Promise((resolve) => {
-    const dialog = document.getElementById("token-dialog");
-    const form = document.getElementById("token-form");
-    const input = document.getElementById("token");
-    const had = document.cookie.includes("lookalike_token=");
-    document.getElementById("token-trouble").textContent = had ? "That was not the token." : "";
-    dialog.oncancel = (event) => event.preventDefault();
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      const secure = location.protocol === "https:" ? "; Secure" : "";
-      document.cookie = `lookalike_token=${encodeURIComponent(input.value)}; Path=/; SameSite=Strict${secure}`;
-      input.value = "";
-      dialog.close();
-      asking = null;
-      resolve();
-    };
-    dialog.showModal();
-  });
-  return asking;
+// The version is of the picture's file, where the service tells it: another one is another thumbnail.
+export function thumbnail(variant, { id, version }, side) {
+  const asked = new URLSearchParams({ variant, side });
+  if (version) asked.set("version", version);
+  return `thumbnails/${id}?${asked}`;
 }
