@@ -86,6 +86,9 @@ def test_the_sliders_choose_how_many_and_how_alike(address, open_page):
     wait_until(page, "location.hash.includes('least=1')")
     page.reload()
     status(page, "under the least score")
+    page.locator("#k").fill("5")
+    page.locator("#least").fill("0.99")  # before the first has been asked for
+    wait_until(page, "location.hash.includes('k=5') && location.hash.includes('least=0.99')")
 
 
 def test_a_broken_picture_is_told_and_the_page_goes_on(address, open_page, copies):

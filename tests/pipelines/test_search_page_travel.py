@@ -30,6 +30,12 @@ def test_back_closes_the_preview_and_stays_where_it_was_opened(address, open_pag
         wait_until(page, "!history.state.preview")
         assert page.evaluate(NAME) == names(page)[2]
     page.keyboard.press("Space")
+    page.locator("#preview[open]").wait_for()
+    page.reload()
+    status(page, "pictures")
+    wait_until(page, "!history.state.preview")
+    page.locator(".pick").nth(2).focus()
+    page.keyboard.press("Space")
     page.locator("#search-this").click()
     status(page, "neighbors")
     page.go_back()

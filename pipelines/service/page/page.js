@@ -98,12 +98,13 @@ function later(work, wait_ms) {
 }
 
 find("filter").oninput = later(() => go(null, { filter: find("filter").value, as: null }, { replace: true }), 350);
-const changeK = later(() => go(null, { k: find("k").value }, { replace: true }), 200);
+const keptLeast = () => ({ least: Number(find("least").value) || null });
+const changeK = later(() => go(null, { k: find("k").value, ...keptLeast() }, { replace: true }), 200);
 find("k").oninput = () => {
   find("k-value").textContent = find("k").value;
   changeK();
 };
-const keepLeast = later(() => note({ least: find("least").value }), 300);
+const keepLeast = later(() => note(keptLeast()), 300);
 find("least").oninput = () => {
   const least = Number(find("least").value);
   find("least-value").textContent = least.toFixed(2);

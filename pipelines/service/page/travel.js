@@ -22,6 +22,7 @@ export function startTravel(shown) {
     sessionStorage.setItem(STORED, JSON.stringify([...places].slice(-KEPT)));
   });
   arrive();
+  leavePreview(); // what it showed is gone with a reload
 }
 
 // path: null for the same. A replaced entry is not one of its own on the way back.
