@@ -11,6 +11,7 @@ and again ("again"): a vector that was computed is remembered.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import itertools
 import json
@@ -35,6 +36,7 @@ from pipelines.job import positive
 BOUNDARY: Final = "a-boundary-that-no-picture-holds"
 WARM_UP_S: Final = 3.0
 ROUNDS: Final = 3
+FIGURES: Final = ("median_ms", "p99_ms", "a_second")
 NextBody = Callable[[], bytes]
 
 
@@ -74,49 +76,58 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         raise SystemExit(f"{options.photos} holds no JPEG")
     figures: dict[str, Any] = {"machine": describe_machine(), "clients": options.clients}
     table = empty_table(
-        f"{options.clients} clients against one",
-        ["pictures", "one: median ms", "p99", "a second", "many: median ms", "p99", "a second",
-         "throughput ratio", "p99 / one's median", "errors"],
-    )  # fmt: skip
+        "Search by a picture",
+        [
+            "pictures, clients",
+            "median ms",
+            "p99 ms",
+            "a second",
+            "throughput",
+            "p99 / alone",
+            "errors",
+        ],
+    )
     with _service(options) as address:
         for kind, bodies in (("new", _new_bodies(photos)), ("again", _same_bodies(photos))):
-            next_body = _one_at_a_time(bodies)
-            _send(address, next_body, 2, WARM_UP_S)
-            alone, many = Round(1), Round(options.clients)
-            for _ in range(ROUNDS):
-                for whole in (alone, many):
-                    seconds = options.seconds / ROUNDS
-                    one = _send(address, next_body, whole.clients, seconds)
-                    whole.elapsed_s += one.elapsed_s
-                    whole.latencies_s += one.latencies_s
-                    whole.errors += one.errors
+            alone, many = _measure(address, _one_at_a_time(bodies), options)
+            ratios = (
+                many.rate / alone.rate,
+                many.percentile_ms(99) / alone.percentile_ms(50),
+            )
             figures[kind] = {
                 "one": _figures(alone),
                 "many": _figures(many),
-                "throughput_ratio": many.rate / alone.rate,
-                "p99_ratio": many.percentile_ms(99) / alone.percentile_ms(50),
+                "throughput_ratio": ratios[0],
+                "p99_ratio": ratios[1],
                 "errors": (alone.errors + many.errors)[:5],
             }
-            row = figures[kind]
-            table.add_row(
-                kind,
-                *(f"{row[who][what]:.1f}" for who in ("one", "many") for what in _FIGURES),
-                f"{row['throughput_ratio']:.2f}",
-                f"{row['p99_ratio']:.2f}",
-                str(len(alone.errors) + len(many.errors)),
-            )
+            for whole, more in ((alone, ("", "")), (many, [f"x {one:.2f}" for one in ratios])):
+                measured = (f"{value:.1f}" for value in _figures(whole).values())
+                table.add_row(f"{kind}, {whole.clients}", *measured, *more, str(len(whole.errors)))
     Console().print(table)
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=2), encoding="utf-8")
     return figures
 
 
-_FIGURES: Final = ("median_ms", "p99_ms", "a_second")
+def _measure(
+    address: tuple[str, int], next_body: NextBody, options: argparse.Namespace
+) -> tuple[Round, Round]:
+    """One client, and as many as are asked for, in turns."""
+    _send(address, next_body, 2, WARM_UP_S)
+    alone, many = Round(1), Round(options.clients)
+    for _ in range(ROUNDS):
+        for whole in (alone, many):
+            one = _send(address, next_body, whole.clients, options.seconds / ROUNDS)
+            whole.elapsed_s += one.elapsed_s
+            whole.latencies_s += one.latencies_s
+            whole.errors += one.errors
+    return alone, many
 
 
 def _figures(one: Round) -> dict[str, float]:
     values = one.percentile_ms(50), one.percentile_ms(99), one.rate
-    return dict(zip(_FIGURES, values, strict=True))
+    return dict(zip(FIGURES, values, strict=True))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,37 +144,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _service:  # noqa: N801
+@contextlib.contextmanager
+def _service(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """The service, started for a block; its address."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._command = [
-            *(
-                sys.executable,
-                "-m",
-                "pipelines.command_line",
-                "serve",
-                options.output,
-                "--port",
-                "0",
-            ),
-            *(["--modules", options.modules] if options.modules else []),
-            *("--engine", options.engine),
-        ]
-
-    def __enter__(self) -> tuple[str, int]:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        found = re.search(r"http://\S+", self._process.stdout.readline())
-        if found is None:
-            raise SystemExit("the service did not start")
-        parts = urlsplit(found[0])
-        return parts.hostname or "", parts.port or 0
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        if self._process.wait(60):
-            print(f"the service ended with {self._process.returncode}", file=sys.stderr)
+    command = [
+        *(sys.executable, "-m", "pipelines.command_line", "serve", options.output, "--port", "0"),
+        *(["--modules", options.modules] if options.modules else []),
+        *("--engine", options.engine),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://\S+", process.stdout.readline())
+            if found is None:
+                raise SystemExit("the service did not start")
+            parts = urlsplit(found[0])
+            yield parts.hostname or "", parts.port or 0
+        finally:
+            process.terminate()
+            if code := process.wait(60):
+                print(f"the service ended with {code}", file=sys.stderr)
 
 
 def _is_jpeg(path: Path) -> bool:

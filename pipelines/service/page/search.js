@@ -66,8 +66,8 @@ export function showLeast(least) {
     shown += element.hidden ? 0 : 1;
   }
   const hidden = list.entries.length - shown;
-  const left_out = hidden ? `, ${hidden.toLocaleString("en")} under the least score` : "";
-  find("status").textContent = count(shown, "neighbor") + left_out + (list.filter ? ", filtered" : "");
+  const leftOut = hidden ? `, ${hidden.toLocaleString("en")} under the least score` : "";
+  find("status").textContent = count(shown, "neighbor") + leftOut + (list.filter ? ", filtered" : "");
   emptyNote(shown === 0, list.entries.length ? "Nothing is as alike as that" : "No picture matches the filter");
 }
 
