@@ -43,7 +43,7 @@ JOBS: Final = {
 }
 EXIT_CODES: Final = (
     "exit codes: 0 done, 1 failed, 2 usage, 3 finished but more pictures failed than allowed, 4 copies "
-    "found with --check"
+    "found with --check, 130 interrupted"
 )
 INTERRUPTED: Final = 130  # as shells count: 128 + SIGINT
 
