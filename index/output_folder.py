@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow.fs
 
@@ -24,13 +24,25 @@ REPORT = "report.html"  # the page about all of it
 ARTIFACTS = (EMBEDDINGS, FAILURES, INDEX, DUPLICATES, LEAKS, APPLIED, MANIFEST)
 
 
+_PARTITION = "variant="
+
+
 def variant_partition(variant: str) -> str:
     """The hive partition of a variant; `/` in its name is escaped as hive does.
 
     >>> variant_partition("mobilenet_v2_100_224/classification")
     'variant=mobilenet_v2_100_224%2Fclassification'
     """
-    return f"variant={quote(variant, safe='@')}"
+    return f"{_PARTITION}{quote(variant, safe='@')}"
+
+
+def partition_variant(partition: str) -> str | None:
+    """The variant of a hive partition; None for another name.
+
+    >>> partition_variant("variant=a%2Fb"), partition_variant("other")
+    ('a/b', None)
+    """
+    return unquote(partition.removeprefix(_PARTITION)) if partition.startswith(_PARTITION) else None
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,10 @@ class OutputFolder:
                 self.filesystem.delete_dir(self._path(name))
             elif kind != pyarrow.fs.FileType.NotFound:
                 self.filesystem.delete_file(self._path(name))
+
+    def variants(self) -> list[str]:
+        """The variants that this folder has partitions of, sorted."""
+        return sorted(filter(None, map(partition_variant, self.names())))
 
     def is_empty(self) -> bool:
         """Whether this is a folder with nothing in it."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.errors import LookalikeError, UsageError
 from pipelines.job import DONE, FAILED, JobReport, flag
+from pipelines.module_flags import modules_flag
 from pipelines.module_tables import (
     HELD_HEADING,
     check_lines,
@@ -61,11 +62,7 @@ class ManageModules(ProgressFlags):
         metavar="NAME",
     )
     to: str | None = flag("the mirror, or archive, to write to", default=None, metavar="X")
-    modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
-        default=None,
-        metavar="DIR",
-    )
+    modules: str | None = modules_flag()
 
     def run(self) -> JobReport:
         """Do what `action` says."""

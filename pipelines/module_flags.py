@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from index.progress import SILENT, Progress
 from pipelines.job import flag, positive, thread_count
@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from transforms.module_store import ModuleFolder
 
 
+def modules_flag() -> Any:
+    """Where modules are looked for."""
+    return flag(
+        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
+        default=None,
+        metavar="DIR",
+    )
+
+
+def engine_flag() -> Any:
+    """What runs them."""
+    return flag(
+        "what runs the modules; auto is the fastest that is installed and agrees with tensorflow",
+        default="auto",
+        choices=("auto", "tensorflow", "litert", "openvino"),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModuleFlags:
     """Fields of the jobs that run modules."""
@@ -25,16 +43,8 @@ class ModuleFlags:
         "names from `lookalike variants`, or name=path-or-handle, separated by commas",
         metavar="NAMES",
     )
-    modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
-        default=None,
-        metavar="DIR",
-    )
-    engine: str = flag(
-        "what runs the modules; auto is the fastest that is installed and agrees with tensorflow",
-        default="auto",
-        choices=("auto", "tensorflow", "litert", "openvino"),
-    )
+    modules: str | None = modules_flag()
+    engine: str = engine_flag()
     precision: Precision = flag(
         "of the engine's arithmetic; bfloat16 needs openvino and a processor that has it",
         default="float32",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from index.errors import OutputMissing, UsageError
 from pipelines.job import JobReport, flag, positive
+from pipelines.module_flags import modules_flag
 
 if TYPE_CHECKING:
     from index.embedding_dataset import EmbeddingDataset
@@ -39,11 +40,7 @@ class SearchImages:
         default=None,
         metavar="SQL",
     )
-    modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
-        default=None,
-        metavar="DIR",
-    )
+    modules: str | None = modules_flag()
     json: bool = flag("for machines: one JSON object a line", default=False)
     parquet: str | None = flag(
         "write the neighbors there, in place of printing them", default=None, metavar="FILE"
@@ -126,11 +123,7 @@ def _covered(index: VectorIndex, output: OutputFolder) -> EmbeddingDataset | Non
 
 
 def _only_index(output: OutputFolder) -> str:
-    from urllib.parse import unquote
-
     from index.embedding_dataset import only_variant
     from index.output_folder import INDEX
 
-    names = [name for name in output.folder(INDEX).names() if name.startswith("variant=")]
-    variants = [unquote(name.removeprefix("variant=")) for name in names]
-    return only_variant(variants, where=f"{output.root}/{INDEX}")
+    return only_variant(output.folder(INDEX).variants(), where=f"{output.root}/{INDEX}")

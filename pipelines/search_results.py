@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 
 from index.errors import LookalikeError
 from index.exact_scores import Query, QueryNeighbors
+from pipelines.whole_file import write_whole
 
 if TYPE_CHECKING:
     from index.vector_index import VectorIndex
@@ -68,15 +67,9 @@ def write_parquet(path: str, hits: list[Hit]) -> None:
         "uri": pa.array([hit.uri for hit in hits], pa.string()),
         "id": pa.array([hit.id for hit in hits], pa.int64()),
     }
-    unfinished = f"{path}.{os.getpid()}.tmp"  # what stands there stays until this is whole
-    try:
-        with open(unfinished, "wb") as file:
-            pq.write_table(pa.table(columns), file, compression="zstd")
-        os.replace(unfinished, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-        raise LookalikeError(f"{path!r} cannot be written: {error.strerror or error}") from error
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    write_whole(path, sink.getvalue())
 
 
 def write_page(path: str, index: VectorIndex, hits: list[Hit]) -> None:

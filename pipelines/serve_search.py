@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from index.errors import LookalikeError, UsageError
 from pipelines.job import JobReport, flag, memory_size, port_number, thread_count
+from pipelines.module_flags import engine_flag, modules_flag
 
 if TYPE_CHECKING:
     from index.vector_space import VectorSpace
@@ -49,16 +50,8 @@ class ServeSearch:
     max_upload: int = flag(
         "the largest request, such as 32MB", default=32 << 20, parse=memory_size, metavar="SIZE"
     )
-    modules: str | None = flag(
-        "a folder that mirrors modules; $LOOKALIKE_MODULES if not given",
-        default=None,
-        metavar="DIR",
-    )
-    engine: str = flag(
-        "what runs the modules; auto is the fastest that is installed and agrees with tensorflow",
-        default="auto",
-        choices=("auto", "tensorflow", "litert", "openvino"),
-    )
+    modules: str | None = modules_flag()
+    engine: str = engine_flag()
     threads: int | None = flag(
         "threads that embed; all cores if not given", default=None, parse=thread_count, metavar="N"
     )

@@ -5,7 +5,6 @@ lookalike report out
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import sys
@@ -13,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from index.errors import ArtifactError, LookalikeError, OutputMissing
+from index.errors import ArtifactError, OutputMissing
 from index.output_folder import REPORT, OutputFolder
 from pipelines.job import DONE, FAILED, JobReport, flag
 from pipelines.progress_flags import ProgressFlags
+from pipelines.whole_file import write_whole
 
 if TYPE_CHECKING:
     from index.html_report import Section
@@ -79,7 +79,7 @@ class WriteReport(ProgressFlags):
             [*of_variants, *of_run],
             figures=_figures(manifest, parts),
         )
-        _write(page, html)
+        write_whole(page, html.encode(errors="replace"))
         damage = list(dict.fromkeys(damage))
         for told in () if self.json else damage:
             print(f"lookalike report: {told}", file=sys.stderr)
@@ -179,15 +179,3 @@ def _figures(manifest: EmbeddingsManifest, parts: list[VariantPart]) -> list[tup
     if run is not None and run.pictures:
         figures.append((rate_text(run), "pictures a second"))
     return [*figures, *(parts[0].figures() if len(parts) == 1 else [(f"{len(parts)}", "variants")])]
-
-
-def _write(place: str, page: str) -> None:
-    unfinished = f"{place}.{os.getpid()}.tmp"  # what stands there stays until this is whole
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(page.encode(errors="replace"))
-        os.replace(unfinished, place)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-        raise LookalikeError(f"{place!r} cannot be written: {error.strerror or error}") from error

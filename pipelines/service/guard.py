@@ -63,16 +63,17 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
+                own = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                    own.setdefault(name, value)
             await send(message)
 
         body = BoundedBody(receive, self.max_body)
+        headers = Headers(scope=scope)
         try:
-            refused = self._refuse(Headers(scope=scope))
-            refused = refused or self._ask_token(scope["path"], Headers(scope=scope))
-            refused = refused or self._refuse_length(Headers(scope=scope))
+            refused = self._refuse(headers)
+            refused = refused or self._ask_token(scope["path"], headers)
+            refused = refused or self._refuse_length(headers)
             if refused is None:
                 await self.app(scope, body.receive, answer)
             else:

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
-from urllib.parse import unquote
 
 from index.embedding_dataset import EmbeddingDataset
 from index.errors import LookalikeError, OutputMissing
@@ -26,7 +24,6 @@ from pipelines.service.served_groups import ServedGroups
 from pipelines.service.served_variant import ServedVariant
 from transforms.image_embedder import ImageEmbedder
 
-PREFIX: Final = "variant="
 OpenEmbedder = Callable[[VectorSpace], ImageEmbedder]
 Stamp = tuple[tuple[int, int, int] | None, ...]  # of the files that say what there is
 
@@ -79,7 +76,7 @@ class ServedOutput:
     def _names(self) -> list[str]:
         if self.only:
             return list(self.only)
-        return sorted(_variants_in(self.output, INDEX))
+        return self.output.folder(INDEX).variants()
 
     def _stamp(self, name: str) -> Stamp:
         part = variant_partition(name)
@@ -127,19 +124,13 @@ def require_output(output: OutputFolder, variants: Iterable[str] = ()) -> None:
             f"{output.root} holds neither embeddings nor an index; make them with: lookalike embed "
             f"PICTURES --variants NAME --output {output.root}, then lookalike index {output.root}"
         )
-
-    known = _variants_in(output, INDEX) | _variants_in(output, EMBEDDINGS)
+    known = {*output.folder(INDEX).variants(), *output.folder(EMBEDDINGS).variants()}
     for name in variants:
         if name not in known:
             raise OutputMissing(
                 f"{output.root} holds neither index nor embeddings of variant {name!r}; it holds "
                 f"{', '.join(sorted(known))}"
             )
-
-
-def _variants_in(output: OutputFolder, kind: str) -> set[str]:
-    names = output.folder(kind).names()
-    return {unquote(name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)} - {""}
 
 
 def _stamp_of(path: str) -> tuple[int, int, int] | None:
