@@ -80,8 +80,10 @@ class SearchService:
             if id is None:
                 message = f"{question.uri!r} is not a picture of {variant.name}"
                 raise Refused(404, "no_such_picture", message)
-            picture_facts(variant, id)
-            query = variant.stored_query(id)
+            try:
+                query = variant.stored_query(id)
+            except InvalidInput as error:
+                raise Refused(404, "no_such_picture", str(error)) from error
         with_filter = await self.matching(variant, question.filter)
         found = await self.searcher.search(variant, query, question.k, with_filter)
         return {
